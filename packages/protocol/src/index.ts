@@ -1,3 +1,7 @@
+/** Messages generated from proto/: the public API as v1, the services' own as internal. */
+export * as v1 from './messages/v1.js';
+export * as internal from './messages/internal.js';
+
 export * from './error-table.js';
 export * from './errors.js';
 export * from './compression/types.js';
