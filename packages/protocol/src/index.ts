@@ -1,9 +1,6 @@
 /** Messages generated from proto/: the public API as v1, the services' own as internal. */
 export * as v1 from './messages/v1.js';
 export * as internal from './messages/internal.js';
-/** Messages generated from proto/: the public API as v1, the services' own as internal. */
-export * as v1 from './messages/v1.js';
-export * as internal from './messages/internal.js';
 
 export * from './error-table.js';
 export * from './errors.js';
