@@ -8,7 +8,7 @@ const table = {
   'packages/raft/src/core': ['packages/common'],
   'packages/raft': ['packages/raft/src/core', 'packages/common', 'packages/protocol', 'packages/store', 'packages/rpc'],
   'packages/log': ['packages/common', 'packages/protocol', 'packages/store'],
-  'packages/metadata': ['packages/common', 'packages/protocol', 'packages/store'],
+  'packages/metadata': ['packages/common', 'packages/protocol', 'packages/store', 'packages/rpc'],
   'packages/client': ['packages/common', 'packages/protocol', 'packages/rpc'],
   'services/controller/src/core': ['packages/common', 'packages/metadata', 'packages/protocol'],
   'services/broker/src/core': ['packages/common', 'packages/metadata', 'packages/protocol', 'packages/log'],
