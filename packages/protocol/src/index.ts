@@ -4,5 +4,7 @@ export * as internal from './messages/internal.js';
 
 export * from './error-table.js';
 export * from './errors.js';
-export * from './compression/types.js';
-export * from './record-batch/types.js';
+export * from './crc32c.js';
+export * from './varint.js';
+export * from './compression/index.js';
+export * from './record-batch/index.js';
