@@ -28,5 +28,6 @@ module.exports = {
   moduleNameMapper,
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/'],
   testTimeout: 30_000,
+  reporters: ['default', '<rootDir>/scripts/jest-summary.cjs'],
   workerIdleMemoryLimit: '1GB',
 };
