@@ -1,3 +1,7 @@
+export { BatchBuilder, DEFAULT_MAX_BATCH_BYTES } from './builder.js';
+export type { BatchBuilderOptions, BatchFields } from './builder.js';
+export { buildTransactionMarker, readControlRecord } from './control.js';
+export type { ControlRecord, TransactionMarker, TransactionOutcome } from './control.js';
 export {
   forEachBatch,
   readBatchHeader,
@@ -9,4 +13,6 @@ export type { BatchLimits, BatchSlice } from './header.js';
 export { RECORDS_AT as BATCH_HEADER_BYTES } from './layout.js';
 export { patchBatch, setLogAppendTime, setProducerState } from './patch.js';
 export type { LeaderAssignment } from './patch.js';
+export { decodeRecords, iterateRecords, RecordReader } from './records.js';
+export type { DecodeOptions } from './records.js';
 export * from './types.js';
