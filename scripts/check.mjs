@@ -10,10 +10,23 @@ const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 const checks = {
   types: ['the tests compile against the packages', bin('tsc'), '-p', 'tsconfig.test.json'],
   lint: ['typed lint, and cores that stay pure', bin('eslint'), '.', '--max-warnings=0'],
-  imports: ['the import table of docs/architecture.md', bin('depcruise'), '--config', '.dependency-cruiser.cjs', 'packages', 'services'],
+  imports: [
+    'the import table of docs/architecture.md',
+    bin('depcruise'),
+    '--config',
+    '.dependency-cruiser.cjs',
+    'packages',
+    'services',
+  ],
   format: ['format', bin('biome'), 'format', '.'],
   proto: ['proto style, every message and field commented', bin('buf'), 'lint'],
-  breaking: ['no breaking change of the API since the last release', bin('buf'), 'breaking', '--against', 'proto/baseline.binpb'],
+  breaking: [
+    'no breaking change of the API since the last release',
+    bin('buf'),
+    'breaking',
+    '--against',
+    'proto/baseline.binpb',
+  ],
   gen: ['generated code is in step with proto/', process.execPath, 'scripts/gen.mjs', '--check'],
   docs: ['generated pages of docs/ are in step with the code', process.execPath, 'scripts/docs.mjs', '--check'],
   k8s: ['the chart renders, and k8s/manifests is what it renders', process.execPath, 'scripts/k8s.mjs', '--check'],
@@ -31,7 +44,12 @@ const failed = [];
 for (const name of wanted.length > 0 ? wanted : Object.keys(checks)) {
   const [what, command, ...args] = checks[name];
   const started = Date.now();
-  const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, shell: process.platform === 'win32' });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    shell: process.platform === 'win32',
+  });
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const good = result.status === 0;
   console.log(`${good ? 'ok    ' : 'FAILED'} ${name.padEnd(9)} ${what} (${seconds} s)`);

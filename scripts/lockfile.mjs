@@ -10,6 +10,8 @@ for (const entry of Object.values(JSON.parse(fs.readFileSync(file, 'utf8')).pack
 }
 hosts.delete('registry.npmjs.org');
 if (hosts.size > 0) {
-  console.error(`package-lock.json resolves packages from ${[...hosts].join(', ')}; only the public default is allowed`);
+  console.error(
+    `package-lock.json resolves packages from ${[...hosts].join(', ')}; only the public default is allowed`,
+  );
   process.exit(1);
 }
