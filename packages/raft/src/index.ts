@@ -1,1 +1,3 @@
-export {};
+export type * from './types.js';
+export type * from './peer-message.js';
+export type * from './transport/types.js';

@@ -1,0 +1,168 @@
+/**
+ * What a user of this package sees: a node of a Raft quorum and the state machine behind it.
+ *
+ * Promises:
+ *   U1  every node applies the same commands in the same order, each once between two restores
+ *   U2  what `propose` resolved for is on the disks of a majority
+ *   U3  a state machine is called by one caller at a time, never from inside propose() or readBarrier(),
+ *       and not before the turn after `startRaft` has resolved (except for the first restore)
+ *   U4  a command that was not resolved may still be committed later, unless it was refused with NOT_CONTROLLER
+ * Protocol: docs/protocols/raft.md.
+ */
+import type { Clock, Logger, Random, Timers } from '@barnabas/common';
+import type { KeyValueStore } from '@barnabas/store';
+import type { RaftTransport } from './transport/types.js';
+
+/** A member of the quorum. */
+export interface Voter {
+  /** node.id */
+  readonly id: number;
+  /** `host:port` where its RaftService is served. */
+  readonly endpoint: string;
+}
+
+/** A committed entry. */
+export interface AppliedEntry {
+  /** From 1, without gaps. */
+  readonly index: number;
+  readonly term: number;
+  /** Null in entries that Raft made for itself, such as the first one of each leader. */
+  readonly command: Buffer | null;
+}
+
+/** A whole image to start from, as read from this node's disk. */
+export interface StoredSnapshot {
+  /** The image contains every entry up to this one, included. */
+  readonly index: number;
+  readonly term: number;
+  /** What `StateMachine.snapshot` gave, in its order, in pieces; can be read once. */
+  readonly records: AsyncIterable<readonly Buffer[]>;
+}
+
+/** What the quorum replicates. A method that throws ends the node: see `RaftNode.failed`. */
+export interface StateMachine {
+  /** Committed entries, in order. They are kept nowhere for the callee: it copies what it keeps of `command`. */
+  apply(entries: readonly AppliedEntry[]): void;
+  /**
+   * The image as of the last applied entry. Called between two applies; the iterable is read later,
+   * piece by piece while further entries are applied, so it must hold on to an immutable image.
+   */
+  snapshot(): Iterable<Uint8Array>;
+  /** Forgets everything and starts from the snapshot. No other call comes before it has resolved. */
+  restore(snapshot: StoredSnapshot): Promise<void>;
+  /**
+   * A term: this node leads it, and everything of earlier terms has been applied. Undefined: it leads
+   * no more; what was proposed and not applied is to be forgotten.
+   */
+  onLeadership(term: number | undefined): void;
+}
+
+/** Where a proposal stands in the log. */
+export interface Committed {
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly term: number;
+}
+
+export type RaftRole = 'follower' | 'preCandidate' | 'candidate' | 'leader';
+
+/** A voter as this node knows it. */
+export interface VoterStatus extends Voter {
+  /** Last entry that the voter is known to hold on disk; -1 if this node does not lead. */
+  readonly matchIndex: number;
+  /** Milliseconds since this node heard from it; 0 for itself; -1 if never. */
+  readonly lastContactMs: number;
+}
+
+export interface RaftStatus {
+  readonly nodeId: number;
+  readonly role: RaftRole;
+  readonly term: number;
+  /** Undefined while none is known. */
+  readonly leaderId: number | undefined;
+  readonly commitIndex: number;
+  /** Last entry that the state machine has seen. */
+  readonly appliedIndex: number;
+  /** Last entry in the log, committed or not. */
+  readonly lastIndex: number;
+  /** Last entry covered by the snapshot on disk; 0 if there is none. */
+  readonly snapshotIndex: number;
+  readonly voters: readonly VoterStatus[];
+}
+
+export interface ProposeOptions {
+  /**
+   * Refuse with NOT_CONTROLLER unless this node leads this term. For callers who decided on a state
+   * that they got as leader of that term.
+   */
+  readonly term?: number;
+}
+
+export interface RaftNode {
+  /**
+   * Appends commands, one entry each, at once and in the order of the calls: the first takes
+   * `nextIndex` as it was before the call. Resolves when all are committed and applied here.
+   *
+   * Entries of one call stand together, but a crash may commit only the first of them: what must
+   * happen together belongs in one command.
+   *
+   * Rejects with
+   *   NOT_CONTROLLER           this node does not lead (or not `options.term`): nothing was appended
+   *   REQUEST_TIMED_OUT        leadership was lost, or the node stopped, after the append: the outcome is unknown
+   *   MESSAGE_TOO_LARGE        a command exceeds `maxCommandBytes`: nothing was appended
+   *   THROTTLING_QUOTA_EXCEEDED  too much is waiting for its commit: nothing was appended; retry later
+   */
+  propose(commands: readonly Uint8Array[], options?: ProposeOptions): Promise<Committed>;
+  /** The index that the next command proposed here will take, if this node leads until then. */
+  readonly nextIndex: number;
+  /**
+   * Resolves with an applied index, once this node has proved that it still led after the call was
+   * made: what the state machine shows then is linearizable. Rejects with NOT_CONTROLLER.
+   */
+  readBarrier(): Promise<number>;
+  readonly status: RaftStatus;
+  /** Ends in good order. The store stays open and belongs to the caller. */
+  stop(): Promise<void>;
+  /** Rejects with the fault (dead disk, broken invariant, throwing state machine) that ended the node. Never resolves. */
+  readonly failed: Promise<never>;
+}
+
+export interface RaftConfig {
+  /** A follower that hears nothing for this long, and up to twice as long, starts an election. */
+  readonly electionTimeoutMs: number;
+  /** How often an idle leader reports. At most a fifth of the election timeout. */
+  readonly heartbeatIntervalMs: number;
+  /** Largest single command. */
+  readonly maxCommandBytes: number;
+  /** Entries in one append message, in bytes; a single larger entry goes alone. */
+  readonly maxAppendBytes: number;
+  /** Append messages on their way to one follower that have not been answered. */
+  readonly maxInflightAppends: number;
+  /** Bytes proposed and not yet committed, beyond which proposals are refused. */
+  readonly maxUncommittedBytes: number;
+  /** Bytes of log behind the last snapshot after which the next is made. */
+  readonly snapshotAfterBytes: number;
+  /** Bytes of log kept in memory behind a snapshot, so that slightly late followers need no snapshot. */
+  readonly keepBehindSnapshotBytes: number;
+  /** Size of a piece of a snapshot on disk and on the wire. */
+  readonly snapshotChunkBytes: number;
+}
+
+export interface RaftOptions {
+  readonly nodeId: number;
+  /** A disk that belongs to another cluster or node is refused with INCONSISTENT_CLUSTER_ID. */
+  readonly clusterId: string;
+  /** The whole quorum, this node included. */
+  readonly voters: readonly Voter[];
+  /** This node's own store; nothing else may be in it. */
+  readonly store: KeyValueStore;
+  /** Undefined for a quorum of one. */
+  readonly transport?: RaftTransport;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly stateMachine: StateMachine;
+  /** Defaults stand in config.ts. */
+  readonly config?: Partial<RaftConfig>;
+}
