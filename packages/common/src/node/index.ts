@@ -2,3 +2,4 @@
 export * from './pino-logger.js';
 export * from './prometheus.js';
 export * from './system.js';
+export * from '../config/file.js';
