@@ -1,1 +1,2 @@
-export {};
+export * from './log-config.js';
+export * from './types.js';

@@ -1,0 +1,46 @@
+/** A topic's configuration as far as its logs act on it: Kafka's topic keys in camel case, with Kafka's defaults unless noted. */
+import type { CompressionType } from '@barnabas/protocol';
+
+/** Kafka's Long.MAX_VALUE for counts and times: never reached. */
+export const UNLIMITED = Number.MAX_SAFE_INTEGER;
+
+export interface LogConfig {
+  readonly cleanupPolicy: readonly ('delete' | 'compact')[];
+  /** 'producer' keeps what the producer chose. */
+  readonly compressionType: 'producer' | 'uncompressed' | Exclude<CompressionType, 'none'>;
+  /** Milliseconds between a log's deletion and that of its files. */
+  readonly fileDeleteDelayMs: number;
+  /** A sync after this many records; 1, unlike Kafka's default, syncs every write before it is acknowledged. */
+  readonly flushMessages: number;
+  /** A sync at the latest this long after a write. */
+  readonly flushMs: number;
+  readonly maxMessageBytes: number;
+  readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
+  readonly messageTimestampBeforeMaxMs: number;
+  readonly messageTimestampAfterMaxMs: number;
+  /** -1 is unlimited. */
+  readonly retentionBytes: number;
+  /** -1 is unlimited. */
+  readonly retentionMs: number;
+  /** Segments are closed at this size or at 64 MiB, whichever comes first. */
+  readonly segmentBytes: number;
+  readonly segmentMs: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+export const DEFAULT_LOG_CONFIG: LogConfig = Object.freeze({
+  cleanupPolicy: Object.freeze(['delete'] as const),
+  compressionType: 'producer',
+  fileDeleteDelayMs: 60_000,
+  flushMessages: 1,
+  flushMs: UNLIMITED,
+  maxMessageBytes: 1_048_588,
+  messageTimestampType: 'CreateTime',
+  messageTimestampBeforeMaxMs: UNLIMITED,
+  messageTimestampAfterMaxMs: HOUR_MS,
+  retentionBytes: -1,
+  retentionMs: 7 * 24 * HOUR_MS,
+  segmentBytes: 1_073_741_824,
+  segmentMs: 7 * 24 * HOUR_MS,
+});
