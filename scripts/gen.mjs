@@ -1,5 +1,6 @@
 // Generates packages/protocol/src/gen from proto/. `--check` compares instead and fails where
-// the committed code is not what proto/ gives.
+// the committed code is not what proto/ gives. `--release` moves proto/baseline.binpb, against
+// which `npm run check -- breaking` compares: part of a release, never of a feature (docs/adr/0004).
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -14,8 +15,11 @@ function generate(into) {
   const template = fs
     .readFileSync(path.join(root, 'buf.gen.yaml'), 'utf8')
     .replace(/out: .*/, `out: ${JSON.stringify(into)}`);
-  const buf = path.join(root, 'node_modules/.bin/buf');
-  const result = spawnSync(buf, ['generate', '--template', template, root], { cwd: root, stdio: 'inherit' });
+  buf('generate', '--template', template, root);
+}
+
+function buf(...args) {
+  const result = spawnSync(path.join(root, 'node_modules/.bin/buf'), args, { cwd: root, stdio: 'inherit' });
   if (result.status !== 0) process.exit(1);
 }
 
@@ -26,7 +30,8 @@ function files(directory, prefix = '') {
   });
 }
 
-if (!check) {
+if (process.argv.includes('--release')) buf('build', '-o', 'proto/baseline.binpb');
+else if (!check) {
   fs.rmSync(target, { recursive: true, force: true });
   generate(target);
 } else {
