@@ -15,7 +15,8 @@ export function loadYaml(file: string): ConfigLayer {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw fileError(file, `cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    const { code } = error as NodeJS.ErrnoException;
+    throw fileError(file, code === 'ENOENT' ? 'does not exist' : `cannot be read (${code ?? String(error)})`);
   }
   return parseYaml(text, file);
 }
@@ -30,7 +31,7 @@ export function parseYaml(text: string, name: string): ConfigLayer {
   try {
     tree = document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw fileError(name, `is not usable YAML: ${error instanceof Error ? error.message : String(error)}`);
+    throw fileError(name, `is not usable YAML: ${String(error)}`);
   }
   if (tree === null || tree === undefined || tree === '') return { source: 'file', values: {}, where: () => where };
   if (typeof tree !== 'object' || Array.isArray(tree)) throw fileError(name, 'must hold keys and values');
