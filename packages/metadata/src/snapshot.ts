@@ -1,0 +1,63 @@
+/**
+ * An image as the records that make it: replaying them into an empty image gives an equal one.
+ * Used where the log before an offset is gone: by Raft's snapshots and for followers far behind.
+ *
+ * Lazy: yields record by record from an immutable image, so that a snapshot takes no more memory
+ * than the piece being sent.
+ */
+import { internal } from '@barnabas/protocol';
+import type { MetadataImage } from './image.js';
+
+const { ConfigRecordResourceType } = internal;
+
+/** The image's records; cluster id and features first, then brokers, topics and configurations. */
+export function* snapshotRecords(image: MetadataImage): Generator<internal.MetadataRecord, void, undefined> {
+  if (image.clusterId !== '') yield { record: { $case: 'clusterId', clusterId: { clusterId: image.clusterId } } };
+  for (const [name, level] of image.features)
+    yield { record: { $case: 'featureLevel', featureLevel: { name, level } } };
+  yield* brokerRecords(image);
+  yield* topicRecords(image);
+  yield* configRecords(ConfigRecordResourceType.TOPIC, image.configs.topics);
+  yield* configRecords(ConfigRecordResourceType.BROKER, image.configs.brokers);
+  if (image.nextProducerId > 0) {
+    // Who got the last block does not matter any more: only that it is gone.
+    const producerIds = { brokerId: -1, brokerEpoch: -1, nextProducerId: image.nextProducerId };
+    yield { record: { $case: 'producerIds', producerIds } };
+  }
+}
+
+function* brokerRecords(image: MetadataImage): Generator<internal.MetadataRecord, void, undefined> {
+  for (const broker of image.brokers.values()) {
+    const { id: brokerId, epoch: brokerEpoch, incarnationId, rack, fenced } = broker;
+    const endpoints = broker.endpoints.map((endpoint) => ({ ...endpoint }));
+    const registerBroker = { brokerId, brokerEpoch, incarnationId, rack, fenced, endpoints };
+    yield { record: { $case: 'registerBroker', registerBroker } };
+    if (broker.inControlledShutdown) {
+      const brokerRegistrationChange = { brokerId, brokerEpoch, inControlledShutdown: true };
+      yield { record: { $case: 'brokerRegistrationChange', brokerRegistrationChange } };
+    }
+  }
+}
+
+function* topicRecords(image: MetadataImage): Generator<internal.MetadataRecord, void, undefined> {
+  for (const { id: topicId, name, partitions } of image.topics.values()) {
+    yield { record: { $case: 'topic', topic: { topicId, name } } };
+    for (const [partition, state] of partitions.entries()) {
+      const { leader, leaderEpoch, partitionEpoch } = state;
+      const lists = { replicas: [...state.replicas], isr: [...state.isr] };
+      const record = { topicId, partition, leader, leaderEpoch, partitionEpoch, ...lists };
+      yield { record: { $case: 'partition', partition: record } };
+    }
+  }
+}
+
+function* configRecords(
+  resourceType: internal.ConfigRecordResourceType,
+  configs: MetadataImage['configs']['topics'],
+): Generator<internal.MetadataRecord, void, undefined> {
+  for (const [resourceName, entries] of configs) {
+    for (const [key, value] of entries) {
+      yield { record: { $case: 'config', config: { resourceType, resourceName, key, value } } };
+    }
+  }
+}
