@@ -1,1 +1,9 @@
-export {};
+/** The replica manager, pure: see replica-manager.ts. */
+export * from './assignment.js';
+export * from './events.js';
+export { Partition } from './partition.js';
+export type { LogState } from './partition.js';
+export { PendingProduce } from './pending-produce.js';
+export type { Acks, ProduceInput, ProduceOutcome } from './pending-produce.js';
+export * as refusals from './refusals.js';
+export { ReplicaManager } from './replica-manager.js';

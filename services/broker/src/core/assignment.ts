@@ -1,0 +1,27 @@
+/**
+ * What the metadata log says of one partition that this broker holds a replica of.
+ */
+
+/** The topic's settings that the replica manager itself acts on; the log gets the rest. */
+export interface ReplicaConfig {
+  readonly 'min.insync.replicas': number;
+}
+
+export interface Assignment {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+  /** Broker id, or -1. */
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+  readonly config: ReplicaConfig;
+}
+
+export type AssignmentChange =
+  /** New here, or changed. */
+  | { readonly kind: 'assign'; readonly assignment: Assignment }
+  /** The topic is gone, or the replica has moved to another broker. */
+  | { readonly kind: 'unassign'; readonly topicId: string; readonly partition: number; readonly deleted: boolean };

@@ -1,0 +1,85 @@
+/** The errors that the replica manager answers with: one place for their names and words. */
+import { BarnabasError } from '@barnabas/protocol';
+import type { PartitionName } from './pending-produce.js';
+
+function nameOf({ topic, partition }: PartitionName): string {
+  return `${topic}-${partition}`;
+}
+
+export function unknownPartition(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'UNKNOWN_TOPIC_OR_PARTITION',
+    `${nameOf(at)} does not exist: check the name, create the topic, or refresh metadata`,
+    { topic: at.topic, partition: at.partition },
+  );
+}
+
+export function topicIdChanged(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'INCONSISTENT_TOPIC_ID',
+    `topic ${at.topic} was deleted and created again: refresh metadata`,
+    { topic: at.topic },
+  );
+}
+
+export function notLeader(at: PartitionName, leader: number, leaderEpoch: number): BarnabasError {
+  return new BarnabasError(
+    'NOT_LEADER_OR_FOLLOWER',
+    `broker ${leader} leads ${nameOf(at)} in epoch ${leaderEpoch}: refresh metadata and ask it`,
+    { topic: at.topic, partition: at.partition, leader, leaderEpoch },
+  );
+}
+
+export function noLeader(at: PartitionName): BarnabasError {
+  return new BarnabasError('LEADER_NOT_AVAILABLE', `${nameOf(at)} has no leader now: wait and retry`, {
+    topic: at.topic,
+    partition: at.partition,
+  });
+}
+
+export function fencedLeaderEpoch(at: PartitionName, asked: number, current: number): BarnabasError {
+  return new BarnabasError(
+    'FENCED_LEADER_EPOCH',
+    `leader epoch ${asked} of ${nameOf(at)} is over, ${current} has begun: refresh metadata`,
+    { topic: at.topic, partition: at.partition, asked, current },
+  );
+}
+
+export function unknownLeaderEpoch(at: PartitionName, asked: number, current: number): BarnabasError {
+  return new BarnabasError(
+    'UNKNOWN_LEADER_EPOCH',
+    `this broker has not heard of leader epoch ${asked} of ${nameOf(at)} yet, it knows ${current}: retry`,
+    { topic: at.topic, partition: at.partition, asked, current },
+  );
+}
+
+export function offline(at: PartitionName, reason: string): BarnabasError {
+  return new BarnabasError('KAFKA_STORAGE_ERROR', `the log of ${nameOf(at)} is offline: ${reason}`, {
+    topic: at.topic,
+    partition: at.partition,
+  });
+}
+
+export function notEnoughReplicas(at: PartitionName, isr: number, required: number): BarnabasError {
+  return new BarnabasError(
+    'NOT_ENOUGH_REPLICAS',
+    `${nameOf(at)} has ${isr} in-sync replicas, min.insync.replicas is ${required}: nothing was written, retry`,
+    { topic: at.topic, partition: at.partition, isr, required },
+  );
+}
+
+export function notEnoughReplicasAfterAppend(at: PartitionName, isr: number, required: number): BarnabasError {
+  return new BarnabasError(
+    'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
+    `${nameOf(at)} was written, but only ${isr} in-sync replicas are left of the ${required} of min.insync.replicas`,
+    { topic: at.topic, partition: at.partition, isr, required },
+  );
+}
+
+export function timedOut(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'REQUEST_TIMED_OUT',
+    `${nameOf(at)} did not reach the acks asked for in time: the records may be there, retry with an idempotent producer`,
+    { topic: at.topic, partition: at.partition },
+  );
+}
