@@ -24,7 +24,7 @@ export function gzipDecompress(data: Uint8Array, maxBytes: number): Buffer {
     inflated = gunzipSync(data, options) as unknown as InflatedWithInfo;
   } catch (error) {
     if (isOverCap(error)) throw tooLargeWhenDecompressed('gzip', maxBytes);
-    throw undecodable('gzip', error instanceof Error ? error.message : String(error), error);
+    throw undecodable('gzip', error);
   }
   if (inflated.engine.bytesWritten !== data.length) throw undecodable('gzip', 'bytes follow the end of the stream');
   if (inflated.buffer.length > maxBytes) throw tooLargeWhenDecompressed('gzip', maxBytes);

@@ -21,14 +21,12 @@ export function tooLargeWhenDecompressed(type: CompressionType, maxBytes: number
   );
 }
 
-/** The compressed data does not follow its format. */
-export function undecodable(type: CompressionType, why: string, cause?: unknown): BarnabasError {
-  return new BarnabasError('CORRUPT_MESSAGE', `the ${type} data of a batch cannot be decompressed: ${why}`, undefined, {
-    cause,
-  });
+/** The compressed data does not follow its format. `why` is what a codec threw, or our own words. */
+export function undecodable(type: CompressionType, why: unknown): BarnabasError {
+  return new BarnabasError('CORRUPT_MESSAGE', `the ${type} data of a batch cannot be decompressed: ${String(why)}`);
 }
 
 /** Whether node:zlib stopped because its output reached `maxOutputLength`. */
 export function isOverCap(error: unknown): boolean {
-  return error instanceof RangeError && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE';
 }

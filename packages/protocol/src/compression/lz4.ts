@@ -16,7 +16,7 @@ export function lz4Decompress(data: Uint8Array, maxBytes: number): Buffer {
   try {
     content = decompressFrameSync(asBuffer(data));
   } catch (error) {
-    throw undecodable('lz4', error instanceof Error ? error.message : String(error), error);
+    throw undecodable('lz4', error);
   }
   if (content.length !== size) throw undecodable('lz4', 'the content is not as long as its blocks say');
   return content;

@@ -79,6 +79,6 @@ function uncompressBlock(block: Uint8Array): Buffer {
   try {
     return uncompressSync(block, { asBuffer: true }) as Buffer;
   } catch (error) {
-    throw undecodable('snappy', error instanceof Error ? error.message : String(error), error);
+    throw undecodable('snappy', error);
   }
 }

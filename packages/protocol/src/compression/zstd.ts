@@ -39,6 +39,6 @@ function decompressNatively(zlibWithZstd: ZlibWithZstd, data: Uint8Array, maxByt
     return zlibWithZstd.zstdDecompressSync(data, { maxOutputLength: Math.max(maxBytes, 1), chunkSize: CHUNK_BYTES });
   } catch (error) {
     if (isOverCap(error)) throw tooLargeWhenDecompressed('zstd', maxBytes);
-    throw undecodable('zstd', error instanceof Error ? error.message : String(error), error);
+    throw undecodable('zstd', error);
   }
 }
