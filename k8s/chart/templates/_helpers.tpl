@@ -1,0 +1,94 @@
+{{- define "barnabas.name" -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Goes beside the selector's labels. */}}
+{{- define "barnabas.labels" -}}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end -}}
+
+{{/* Labels that never change over a release's life. Call with (dict "root" $ "role" "broker"). */}}
+{{- define "barnabas.selector" -}}
+app.kubernetes.io/name: barnabas
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
+{{- end -}}
+
+{{- define "barnabas.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{/* id@host:port of every controller; ids are the pods' ordinals. */}}
+{{- define "barnabas.voters" -}}
+{{- $voters := list -}}
+{{- range $i := until (int .Values.controller.replicas) -}}
+{{- $voters = append $voters (printf "%d@%s-controller-%d.%s-controller.%s.svc.%s:7800" $i (include "barnabas.name" $) $i (include "barnabas.name" $) $.Release.Namespace $.Values.clusterDomain) -}}
+{{- end -}}
+{{- join "," $voters -}}
+{{- end -}}
+
+{{/* What every container has in common: the process runs as nobody in particular and writes to its volume only. */}}
+{{- define "barnabas.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "barnabas.podSecurity" -}}
+runAsUser: 1000
+runAsGroup: 1000
+fsGroup: 1000
+fsGroupChangePolicy: OnRootMismatch
+{{- end -}}
+
+{{/*
+Probes. A node listens from its first moment with health NOT_SERVING, and serves once it has caught
+up. Readiness asks its gRPC health. Liveness only asks whether the process still accepts
+connections: killing a broker because the controllers are away would help nobody.
+*/}}
+{{- define "barnabas.probes" -}}
+startupProbe:
+  tcpSocket:
+    port: grpc
+  periodSeconds: 2
+  failureThreshold: 150
+readinessProbe:
+  grpc:
+    port: {{ .port }}
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  tcpSocket:
+    port: grpc
+  periodSeconds: 10
+  failureThreshold: 6
+{{- end -}}
+
+{{/* Spreads the pods of one role over nodes where it can. */}}
+{{- define "barnabas.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "barnabas.selector" . | nindent 8 }}
+{{- end -}}
+
+{{/* A pod's ordinal is its node id; its name is its stable address. */}}
+{{- define "barnabas.identityEnv" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: BARNABAS_NODE_ID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+{{- end -}}
