@@ -1,8 +1,11 @@
 export * from './changes.js';
 export * from './delta.js';
+export * from './effective-config.js';
 export * from './features.js';
 export * from './image.js';
 export * from './persistent-map.js';
 export type * from './publisher.js';
 export * from './snapshot.js';
+export * from './topic-config.js';
 export * from './topic-name.js';
+export * from './uuid.js';
