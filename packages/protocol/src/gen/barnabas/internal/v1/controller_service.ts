@@ -7,6 +7,7 @@
 /* eslint-disable */
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
+import { CreateTopicsResult } from "../../v1/admin_service.js";
 import { Endpoint, MetadataRecord } from "./metadata_record.js";
 
 /** A broker joins. */
@@ -113,6 +114,18 @@ export interface AllocateProducerIdsResponse {
   firstProducerId: number;
   /** How many. */
   count: number;
+}
+
+/** Asks for topics that a client has asked about. */
+export interface AutoCreateTopicsRequest {
+  /** Their names. */
+  names: string[];
+}
+
+/** What became of each. */
+export interface AutoCreateTopicsResponse {
+  /** In the order of the request; UNKNOWN_TOPIC_OR_PARTITION where auto.create.topics.enable is false. */
+  results: CreateTopicsResult[];
 }
 
 /** Asks about the quorum. */
@@ -856,6 +869,96 @@ export const AllocateProducerIdsResponse = {
   },
 };
 
+function createBaseAutoCreateTopicsRequest(): AutoCreateTopicsRequest {
+  return { names: [] };
+}
+
+export const AutoCreateTopicsRequest = {
+  encode(message: AutoCreateTopicsRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AutoCreateTopicsRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAutoCreateTopicsRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.names.push(reader.string());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AutoCreateTopicsRequest>): AutoCreateTopicsRequest {
+    return AutoCreateTopicsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AutoCreateTopicsRequest>): AutoCreateTopicsRequest {
+    const message = createBaseAutoCreateTopicsRequest();
+    message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAutoCreateTopicsResponse(): AutoCreateTopicsResponse {
+  return { results: [] };
+}
+
+export const AutoCreateTopicsResponse = {
+  encode(message: AutoCreateTopicsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.results) {
+      CreateTopicsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AutoCreateTopicsResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAutoCreateTopicsResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.results.push(CreateTopicsResult.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AutoCreateTopicsResponse>): AutoCreateTopicsResponse {
+    return AutoCreateTopicsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AutoCreateTopicsResponse>): AutoCreateTopicsResponse {
+    const message = createBaseAutoCreateTopicsResponse();
+    message.results = object.results?.map((e) => CreateTopicsResult.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseDescribeQuorumRequest(): DescribeQuorumRequest {
   return {};
 }
@@ -1114,6 +1217,18 @@ export const ControllerServiceDefinition = {
       requestType: AllocateProducerIdsRequest,
       requestStream: false,
       responseType: AllocateProducerIdsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Creates topics that a client has asked about and that do not exist, with the cluster's defaults,
+     * where auto.create.topics.enable is true.
+     */
+    autoCreateTopics: {
+      name: "AutoCreateTopics",
+      requestType: AutoCreateTopicsRequest,
+      requestStream: false,
+      responseType: AutoCreateTopicsResponse,
       responseStream: false,
       options: {},
     },
