@@ -54,7 +54,10 @@ export interface KeyValueStore {
   readChunk(options: ReadOptions): Promise<{ readonly entries: readonly Entry[]; readonly done: boolean }>;
   /** The whole range in chunks, as it stood when the iteration began. */
   read(options: ReadOptions): AsyncGenerator<readonly Entry[], void, undefined>;
-  /** Applies the operations atomically, in their order. Keys and values are copied before it returns. */
+  /**
+   * Applies the operations atomically, in their order. Keys and values are copied before it returns.
+   * Of two writes begun without waiting for the first, either may come first.
+   */
   write(operations: readonly StoreOperation[], options: WriteOptions): Promise<void>;
   /** Puts everything written so far on disk. */
   sync(): Promise<void>;
@@ -82,6 +85,10 @@ export interface StoreFactory {
   open(location: string, options?: OpenOptions): Promise<KeyValueStore>;
   /** Opens a private picture of the store; the location itself is not changed, and need not be unlocked. */
   openReadOnly(location: string): Promise<KeyValueStore>;
-  /** Removes the store, which must be closed. */
+  /** Removes the store, which must be closed. Removing what is not there does nothing. */
   destroy(location: string): Promise<void>;
+  /** Names of the stores directly within a directory, sorted; none if the directory is missing. */
+  list(directory: string): Promise<string[]>;
+  /** Moves a closed store within its directory, durably. */
+  rename(from: string, to: string): Promise<void>;
 }
