@@ -50,7 +50,7 @@ export interface WriteOptions {
 
 export interface KeyValueStore {
   get(key: Uint8Array): Promise<Buffer | undefined>;
-  /** The first chunk of a range. `done` says that the range holds nothing after it. */
+  /** The first chunk of a range. `done` says that nothing follows it; without it, something may. */
   readChunk(options: ReadOptions): Promise<{ readonly entries: readonly Entry[]; readonly done: boolean }>;
   /** The whole range in chunks, as it stood when the iteration began. */
   read(options: ReadOptions): AsyncGenerator<readonly Entry[], void, undefined>;
