@@ -1,5 +1,6 @@
 /** The replica manager, pure: see replica-manager.ts. */
 export * from './assignment.js';
+export * from './assignments.js';
 export * from './events.js';
 export { Partition } from './partition.js';
 export type { LogState } from './partition.js';
