@@ -86,6 +86,8 @@ export interface MetadataSnapshotChunk {
   records: MetadataRecord[];
   /** No more pieces follow. */
   last: boolean;
+  /** Raft term in which the last record before end_offset was written. */
+  term: number;
 }
 
 /** Committed records. */
@@ -613,7 +615,7 @@ export const FollowMetadataResponse = {
 };
 
 function createBaseMetadataSnapshotChunk(): MetadataSnapshotChunk {
-  return { endOffset: 0, records: [], last: false };
+  return { endOffset: 0, records: [], last: false, term: 0 };
 }
 
 export const MetadataSnapshotChunk = {
@@ -626,6 +628,9 @@ export const MetadataSnapshotChunk = {
     }
     if (message.last !== false) {
       writer.uint32(24).bool(message.last);
+    }
+    if (message.term !== 0) {
+      writer.uint32(32).int64(message.term);
     }
     return writer;
   },
@@ -658,6 +663,13 @@ export const MetadataSnapshotChunk = {
 
           message.last = reader.bool();
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.term = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -675,6 +687,7 @@ export const MetadataSnapshotChunk = {
     message.endOffset = object.endOffset ?? 0;
     message.records = object.records?.map((e) => MetadataRecord.fromPartial(e)) || [];
     message.last = object.last ?? false;
+    message.term = object.term ?? 0;
     return message;
   },
 };
