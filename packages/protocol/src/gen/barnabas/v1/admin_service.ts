@@ -5,6 +5,7 @@
 // source: barnabas/v1/admin_service.proto
 
 /* eslint-disable */
+import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import { Error } from "./error.js";
 
@@ -91,6 +92,8 @@ export interface ReplicaAssignment {
 export interface CreateTopicsResponse {
   /** In the order of the request. */
   results: CreateTopicsResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
 }
 
 /** What became of one topic. */
@@ -119,6 +122,8 @@ export interface DeleteTopicsRequest {
 export interface DeleteTopicsResponse {
   /** In the order of the request. */
   results: DeleteTopicsResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
 }
 
 /** What became of one. */
@@ -155,6 +160,8 @@ export interface NewPartitions {
 export interface CreatePartitionsResponse {
   /** In the order of the request. */
   results: CreatePartitionsResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
 }
 
 /** What became of one. */
@@ -247,6 +254,8 @@ export interface AlterConfigOp {
 export interface IncrementalAlterConfigsResponse {
   /** In the order of the request. */
   results: IncrementalAlterConfigsResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
 }
 
 /** What became of one resource's changes. */
@@ -537,13 +546,16 @@ export const ReplicaAssignment = {
 };
 
 function createBaseCreateTopicsResponse(): CreateTopicsResponse {
-  return { results: [] };
+  return { results: [], metadataOffset: 0 };
 }
 
 export const CreateTopicsResponse = {
   encode(message: CreateTopicsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     for (const v of message.results) {
       CreateTopicsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
     }
     return writer;
   },
@@ -562,6 +574,13 @@ export const CreateTopicsResponse = {
 
           message.results.push(CreateTopicsResult.decode(reader, reader.uint32()));
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -577,6 +596,7 @@ export const CreateTopicsResponse = {
   fromPartial(object: DeepPartial<CreateTopicsResponse>): CreateTopicsResponse {
     const message = createBaseCreateTopicsResponse();
     message.results = object.results?.map((e) => CreateTopicsResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
     return message;
   },
 };
@@ -727,13 +747,16 @@ export const DeleteTopicsRequest = {
 };
 
 function createBaseDeleteTopicsResponse(): DeleteTopicsResponse {
-  return { results: [] };
+  return { results: [], metadataOffset: 0 };
 }
 
 export const DeleteTopicsResponse = {
   encode(message: DeleteTopicsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     for (const v of message.results) {
       DeleteTopicsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
     }
     return writer;
   },
@@ -752,6 +775,13 @@ export const DeleteTopicsResponse = {
 
           message.results.push(DeleteTopicsResult.decode(reader, reader.uint32()));
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -767,6 +797,7 @@ export const DeleteTopicsResponse = {
   fromPartial(object: DeepPartial<DeleteTopicsResponse>): DeleteTopicsResponse {
     const message = createBaseDeleteTopicsResponse();
     message.results = object.results?.map((e) => DeleteTopicsResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
     return message;
   },
 };
@@ -973,13 +1004,16 @@ export const NewPartitions = {
 };
 
 function createBaseCreatePartitionsResponse(): CreatePartitionsResponse {
-  return { results: [] };
+  return { results: [], metadataOffset: 0 };
 }
 
 export const CreatePartitionsResponse = {
   encode(message: CreatePartitionsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     for (const v of message.results) {
       CreatePartitionsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
     }
     return writer;
   },
@@ -998,6 +1032,13 @@ export const CreatePartitionsResponse = {
 
           message.results.push(CreatePartitionsResult.decode(reader, reader.uint32()));
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1013,6 +1054,7 @@ export const CreatePartitionsResponse = {
   fromPartial(object: DeepPartial<CreatePartitionsResponse>): CreatePartitionsResponse {
     const message = createBaseCreatePartitionsResponse();
     message.results = object.results?.map((e) => CreatePartitionsResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
     return message;
   },
 };
@@ -1581,13 +1623,16 @@ export const AlterConfigOp = {
 };
 
 function createBaseIncrementalAlterConfigsResponse(): IncrementalAlterConfigsResponse {
-  return { results: [] };
+  return { results: [], metadataOffset: 0 };
 }
 
 export const IncrementalAlterConfigsResponse = {
   encode(message: IncrementalAlterConfigsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     for (const v of message.results) {
       IncrementalAlterConfigsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
     }
     return writer;
   },
@@ -1606,6 +1651,13 @@ export const IncrementalAlterConfigsResponse = {
 
           message.results.push(IncrementalAlterConfigsResult.decode(reader, reader.uint32()));
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1621,6 +1673,7 @@ export const IncrementalAlterConfigsResponse = {
   fromPartial(object: DeepPartial<IncrementalAlterConfigsResponse>): IncrementalAlterConfigsResponse {
     const message = createBaseIncrementalAlterConfigsResponse();
     message.results = object.results?.map((e) => IncrementalAlterConfigsResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
     return message;
   },
 };
@@ -1748,3 +1801,18 @@ type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string } ? { [K in keyof Omit<T, "$case">]?: DeepPartial<T[K]> } & { $case: T["$case"] }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function longToNumber(long: Long): number {
+  if (long.gt(globalThis.Number.MAX_SAFE_INTEGER)) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (long.lt(globalThis.Number.MIN_SAFE_INTEGER)) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return long.toNumber();
+}
+
+if (_m0.util.Long !== Long) {
+  _m0.util.Long = Long as any;
+  _m0.configure();
+}

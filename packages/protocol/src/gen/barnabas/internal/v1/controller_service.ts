@@ -128,6 +128,8 @@ export interface AutoCreateTopicsRequest {
 export interface AutoCreateTopicsResponse {
   /** In the order of the request; UNKNOWN_TOPIC_OR_PARTITION where auto.create.topics.enable is false. */
   results: CreateTopicsResult[];
+  /** Metadata at or past this offset shows the topics. */
+  metadataOffset: number;
 }
 
 /** Asks about the quorum. */
@@ -928,13 +930,16 @@ export const AutoCreateTopicsRequest = {
 };
 
 function createBaseAutoCreateTopicsResponse(): AutoCreateTopicsResponse {
-  return { results: [] };
+  return { results: [], metadataOffset: 0 };
 }
 
 export const AutoCreateTopicsResponse = {
   encode(message: AutoCreateTopicsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     for (const v of message.results) {
       CreateTopicsResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
     }
     return writer;
   },
@@ -953,6 +958,13 @@ export const AutoCreateTopicsResponse = {
 
           message.results.push(CreateTopicsResult.decode(reader, reader.uint32()));
           continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -968,6 +980,7 @@ export const AutoCreateTopicsResponse = {
   fromPartial(object: DeepPartial<AutoCreateTopicsResponse>): AutoCreateTopicsResponse {
     const message = createBaseAutoCreateTopicsResponse();
     message.results = object.results?.map((e) => CreateTopicsResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
     return message;
   },
 };
