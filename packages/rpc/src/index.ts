@@ -1,2 +1,11 @@
-export type * from './types.js';
+export * from './types.js';
 export * from './role.js';
+export { createConnector } from './connector.js';
+export type { ConnectorOptions } from './connector.js';
+export type { ClientTls } from './grpc/channel.js';
+export { serve } from './grpc/server.js';
+export type { ServeOptions, ServerTls } from './grpc/server.js';
+export { HealthDefinition } from './health.js';
+export type { ClientLimits, Limits, ServerLimits } from './limits.js';
+export { LocalNetwork } from './local/local-network.js';
+export type { LocalServeOptions } from './local/local-network.js';

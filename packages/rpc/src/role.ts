@@ -3,7 +3,7 @@
  * health NOT_SERVING, then starts the role, then reports it as serving.
  */
 import type { Clock, Logger, Metrics, Random, Timers } from '@barnabas/common';
-import type { Handlers, ServiceDefinition } from './types.js';
+import type { FaultListener, Handlers, ServiceDefinition } from './types.js';
 
 /** Everything from outside that a role needs, handed in by its composition root. */
 export interface Environment {
@@ -18,11 +18,17 @@ export interface Environment {
 export interface ServiceRegistration {
   readonly definition: ServiceDefinition;
   readonly handlers: Readonly<Record<string, unknown>>;
+  /** Told of every InvariantError that a handler or its stream listener throws; the role ends by it. */
+  readonly onFault?: FaultListener | undefined;
 }
 
 /** Pairs a service with its handlers, checking their types. */
-export function service<S extends ServiceDefinition>(definition: S, handlers: Handlers<S>): ServiceRegistration {
-  return { definition, handlers };
+export function service<S extends ServiceDefinition>(
+  definition: S,
+  handlers: Handlers<S>,
+  onFault?: FaultListener,
+): ServiceRegistration {
+  return { definition, handlers, onFault };
 }
 
 /** Where a server has been bound. */

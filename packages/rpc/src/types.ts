@@ -10,6 +10,7 @@
  *       a larger buffer, so whoever keeps one copies it
  *   R5  `write` never throws and never blocks; false means: wait for `onDrain`
  */
+import type { InvariantError } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 
 /** Encodes and decodes a message; what the generated code offers. */
@@ -131,6 +132,9 @@ export interface Connector {
   channel(address: string): Channel;
   close(): void;
 }
+
+/** Told of every broken invariant that code called by this package ran into. */
+export type FaultListener = (fault: InvariantError, method: string) => void;
 
 /** Runs around every call: authentication and tracing plug in here. */
 export interface ServerInterceptor {

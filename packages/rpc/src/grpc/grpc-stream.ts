@@ -1,0 +1,131 @@
+/**
+ * What both ends of a stream over grpc-js share: bytes counted until the operating system has them,
+ * and reading that really stops when paused.
+ *
+ * Invariants:
+ *   G1  bufferedBytes is the sum of the messages whose write has not been called back
+ *   G2  more than `maxBufferedBytes` never wait, but for one single message
+ *   G3  while paused at most one more message is taken from the transport
+ */
+import type { BarnabasError } from '@barnabas/protocol';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { readsTooSlowly } from '../call-errors.js';
+import type { Limits } from '../limits.js';
+import { StreamEnd } from '../stream-end.js';
+import type { Classify } from '../stream-end.js';
+
+/** The streams of grpc-js as Node sees them; a server stream's client end cannot write, its server end not read. */
+export interface GrpcStreamParts {
+  readonly readable: Readable | Duplex | undefined;
+  readonly writable: Writable | Duplex | undefined;
+  encode(message: unknown): Buffer;
+  decode(bytes: Buffer): unknown;
+}
+
+export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
+  #buffered = 0;
+  /** `write` has returned false and `onDrain` is owed. */
+  #refused = false;
+  #ended = false;
+  #paused = false;
+  #readWhenResumed: (() => void) | undefined;
+
+  protected constructor(
+    private readonly parts: GrpcStreamParts,
+    private readonly limits: Limits,
+    classify: Classify,
+  ) {
+    super(classify);
+    if (parts.readable !== undefined) this.#readOnlyWhenWanted(parts.readable);
+  }
+
+  get bufferedBytes(): number {
+    return this.#buffered;
+  }
+
+  /** Sends the status, or half-closes; whatever was written goes first. */
+  protected abstract sendEnd(error: BarnabasError | undefined): void;
+  /** Gives the stream up because its peer does not read. `finish` follows. */
+  protected abstract abandon(error: BarnabasError): void;
+
+  protected begin(): void {
+    const { readable } = this.parts;
+    if (readable === undefined) return;
+    readable.on('data', (bytes: Buffer) => this.#onData(bytes));
+    readable.on('end', () => this.onReadEnd());
+    if (this.#paused) readable.pause();
+  }
+
+  protected onReadEnd(): void {
+    this.receiveEnd();
+  }
+
+  write(message: unknown): boolean {
+    const { writable } = this.parts;
+    if (writable === undefined || this.over || this.#ended) return true;
+    let bytes: Buffer;
+    try {
+      bytes = this.parts.encode(message);
+    } catch (error) {
+      this.breakOff(this.classify(error));
+      return true;
+    }
+    const size = bytes.byteLength;
+    this.#buffered += size;
+    writable.write(bytes, () => this.#written(size));
+    if (this.#buffered > this.limits.maxBufferedBytes && this.#buffered > size) {
+      this.abandon(readsTooSlowly(this.#buffered, this.limits.maxBufferedBytes));
+      return true;
+    }
+    this.#refused ||= this.#buffered >= this.limits.writeHighWaterBytes;
+    return !this.#refused;
+  }
+
+  end(error?: BarnabasError): void {
+    if (this.over || this.#ended) return;
+    this.#ended = true;
+    this.sendEnd(error);
+  }
+
+  pause(): void {
+    this.#paused = true;
+    if (this.handled) this.parts.readable?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.handled) return;
+    this.parts.readable?.resume();
+    const read = this.#readWhenResumed;
+    this.#readWhenResumed = undefined;
+    read?.();
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.over) return;
+    let message: unknown;
+    try {
+      message = this.parts.decode(bytes);
+    } catch (error) {
+      this.breakOff(this.classify(error));
+      return;
+    }
+    this.receive(message);
+  }
+
+  #written(size: number): void {
+    this.#buffered -= size;
+    if (!this.#refused || this.#buffered > this.limits.writeHighWaterBytes / 2) return;
+    this.#refused = false;
+    this.receiveDrain();
+  }
+
+  /** Node would read 16 messages ahead of a paused reader, whatever their size. */
+  #readOnlyWhenWanted(readable: Readable | Duplex): void {
+    const read = readable._read.bind(readable);
+    readable._read = (size) => {
+      if (this.#paused) this.#readWhenResumed = () => read(size);
+      else read(size);
+    };
+  }
+}
