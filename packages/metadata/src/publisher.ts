@@ -13,9 +13,11 @@ export interface MetadataPublisher {
   publish(changes: ImageChanges, image: MetadataImage): void;
 }
 
-/** Something that knows the newest image: the follower, or the controller's own state. */
-export interface MetadataView {
+/** Something that knows the newest image: the follower of a broker or a gateway, or a controller. */
+export interface MetadataSource {
   readonly image: MetadataImage;
   /** Node id of the active controller as last heard, or -1. */
   readonly controllerId: number;
+  /** Resolves with true when the image satisfies the condition, with false when it has not in time. */
+  waitFor(condition: (image: MetadataImage) => boolean, timeoutMs: number): Promise<boolean>;
 }

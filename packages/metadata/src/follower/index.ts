@@ -1,1 +1,2 @@
-export {};
+export * from './controller-client.js';
+export * from './metadata-follower.js';

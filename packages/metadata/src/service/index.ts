@@ -1,1 +1,2 @@
-export {};
+export * from './admin-forwarder.js';
+export * from './metadata-service.js';

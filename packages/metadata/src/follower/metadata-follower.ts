@@ -1,0 +1,237 @@
+/**
+ * Follows the committed metadata log from any controller and keeps the newest image: replays records
+ * into deltas, tells publishers in order, and resumes at its own offset when a stream ends, at the
+ * same controller or another.
+ * Protocol: docs/protocols/metadata.md, section 3.
+ *
+ * Invariants:
+ *   F1  the image's offset never falls: what a controller repeats is skipped, a gap is a fault
+ *   F2  publishers see every change once, in order, and never a snapshot that is half loaded
+ *   F3  after a fault (`failed`) or stop() nobody is told anything any more
+ */
+import { InvariantError, assert, deferred } from '@barnabas/common';
+import type { Deferred, Logger, Random, Timer, Timers } from '@barnabas/common';
+import type { QuorumVoter } from '@barnabas/common/config';
+import { formatAddress } from '@barnabas/common/config';
+import { BarnabasError, internal } from '@barnabas/protocol';
+import type { Connector, MessageStream } from '@barnabas/rpc';
+import { changesBetween } from '../changes.js';
+import type { ImageChanges } from '../changes.js';
+import { MetadataDelta } from '../delta.js';
+import { emptyImage } from '../image.js';
+import type { MetadataImage } from '../image.js';
+import type { MetadataPublisher, MetadataSource } from '../publisher.js';
+import { Backoff } from './backoff.js';
+
+export interface MetadataFollowerOptions {
+  readonly connector: Connector;
+  /** controller.quorum.voters. */
+  readonly voters: readonly QuorumVoter[];
+  /** node.id, or -1 for a node without one. */
+  readonly nodeId: number;
+  /** The cluster that this node's disk belongs to; empty or absent if it does not know yet. */
+  readonly clusterId?: string;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+interface Waiter {
+  readonly condition: (image: MetadataImage) => boolean;
+  readonly done: Deferred<boolean>;
+  readonly timer: Timer;
+}
+
+const BACKOFF = { minMs: 20, maxMs: 1_000 };
+
+export class MetadataFollower implements MetadataSource {
+  #image: MetadataImage = emptyImage;
+  #controllerId = -1;
+  #clusterId: string;
+  #stream: MessageStream<internal.FollowMetadataResponse, never> | undefined;
+  #loading: MetadataDelta | undefined;
+  #next: number;
+  #retry: Timer | undefined;
+  #started = false;
+  #over = false;
+  readonly #publishers: MetadataPublisher[] = [];
+  readonly #backoff: Backoff;
+  readonly #waiters = new Set<Waiter>();
+  readonly #ready = deferred<void>();
+  readonly #failed = deferred<never>();
+
+  constructor(private readonly options: MetadataFollowerOptions) {
+    assert(options.voters.length > 0, 'a follower knows at least one controller');
+    this.#clusterId = options.clusterId ?? '';
+    this.#next = options.random.below(options.voters.length);
+    this.#backoff = new Backoff(BACKOFF, options.random);
+    // A fault is for whoever asks; a node that never asks must not die of an unhandled rejection.
+    this.#failed.promise.catch(() => {});
+    this.#ready.promise.catch(() => {});
+  }
+
+  get image(): MetadataImage {
+    return this.#image;
+  }
+
+  get controllerId(): number {
+    return this.#controllerId;
+  }
+
+  /** Resolves once there is an image of a cluster and publishers have been told; rejects if that is never to be. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Rejects with the fault (another cluster, a broken log, a throwing publisher) that ended the follower. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
+  /** Tells `publisher` of every change, after those added before it. Only before start(). */
+  addPublisher(publisher: MetadataPublisher): void {
+    assert(!this.#started, 'publishers are added before the follower starts', { publisher: publisher.name });
+    this.#publishers.push(publisher);
+  }
+
+  start(): void {
+    if (this.#started || this.#over) return;
+    this.#started = true;
+    this.#connect();
+  }
+
+  stop(): void {
+    this.#end(new BarnabasError('BROKER_NOT_AVAILABLE', 'the node is stopping'));
+  }
+
+  /** Resolves with true when the image satisfies the condition, with false when it has not in time. */
+  waitFor(condition: (image: MetadataImage) => boolean, timeoutMs: number): Promise<boolean> {
+    if (condition(this.#image)) return Promise.resolve(true);
+    if (this.#over) return Promise.resolve(false);
+    const done = deferred<boolean>();
+    const timer = this.options.timers.after(timeoutMs, () => this.#settle(waiter, false));
+    const waiter: Waiter = { condition, done, timer };
+    this.#waiters.add(waiter);
+    return done.promise;
+  }
+
+  #connect(): void {
+    const { connector, voters, nodeId } = this.options;
+    const voter = voters[this.#next % voters.length];
+    assert(voter !== undefined, 'a follower knows at least one controller');
+    const client = connector.channel(formatAddress(voter)).client(internal.ControllerServiceDefinition);
+    const request = { nodeId, fromOffset: this.#image.offset, clusterId: this.#clusterId };
+    this.#loading = undefined;
+    const stream = client.followMetadata(request);
+    this.#stream = stream;
+    stream.handle({
+      onMessage: (message) => {
+        if (this.#stream === stream) this.#guarded(() => this.#receive(message));
+      },
+      onClose: (error) => {
+        if (this.#stream === stream) this.#reconnect(voter, error);
+      },
+    });
+  }
+
+  #reconnect(voter: QuorumVoter, error: BarnabasError | undefined): void {
+    this.#stream = undefined;
+    if (error?.errorName === 'INCONSISTENT_CLUSTER_ID') return this.#fail(error);
+    const delayMs = this.#backoff.next();
+    this.options.logger.debug('Metadata stream ended; following another controller', {
+      controller: voter.id,
+      offset: this.#image.offset,
+      delayMs,
+      error: error?.message,
+    });
+    this.#next++;
+    this.#retry = this.options.timers.after(delayMs, () => this.#connect());
+  }
+
+  #receive(message: internal.FollowMetadataResponse): void {
+    this.#backoff.reset();
+    this.#controllerId = message.leaderId;
+    this.#checkCluster(message.clusterId);
+    switch (message.part?.$case) {
+      case 'snapshot':
+        return this.#loadSnapshot(message.part.snapshot);
+      case 'records':
+        return this.#replay(message.part.records);
+      case undefined:
+        return;
+    }
+  }
+
+  #checkCluster(clusterId: string): void {
+    if (clusterId === '' || clusterId === this.#clusterId) return;
+    if (this.#clusterId !== '') {
+      throw new BarnabasError(
+        'INCONSISTENT_CLUSTER_ID',
+        `this node belongs to cluster ${this.#clusterId}, but its controllers are those of ${clusterId}: check controller.quorum.voters`,
+      );
+    }
+    this.#clusterId = clusterId;
+  }
+
+  #loadSnapshot(chunk: internal.MetadataSnapshotChunk): void {
+    // F1: a controller that lags behind another may offer what is old news.
+    if (chunk.endOffset < this.#image.offset) return;
+    const delta = (this.#loading ??= new MetadataDelta(emptyImage));
+    for (const record of chunk.records) delta.replay(record);
+    if (!chunk.last) return;
+    this.#loading = undefined;
+    const image = delta.apply({ offset: chunk.endOffset, term: Math.max(chunk.term, this.#image.term) });
+    this.#publish(changesBetween(this.#image, image), image);
+  }
+
+  #replay(batch: internal.MetadataRecordBatch): void {
+    if (batch.endOffset <= this.#image.offset) return;
+    if (batch.baseOffset !== this.#image.offset) {
+      throw new InvariantError('the metadata log has no gaps', {
+        expected: this.#image.offset,
+        got: batch.baseOffset,
+      });
+    }
+    const delta = new MetadataDelta(this.#image);
+    for (const record of batch.records) delta.replay(record);
+    this.#publish(delta, delta.apply({ offset: batch.endOffset, term: batch.term }));
+  }
+
+  #publish(changes: ImageChanges, image: MetadataImage): void {
+    this.#image = image;
+    for (const publisher of this.#publishers) {
+      if (!this.#over) publisher.publish(changes, image);
+    }
+    if (image.clusterId !== '') this.#ready.resolve();
+    for (const waiter of this.#waiters) if (waiter.condition(image)) this.#settle(waiter, true);
+  }
+
+  #guarded(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new InvariantError(String(error)));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failed.reject(error);
+    this.#end(error);
+  }
+
+  #end(reason: Error): void {
+    this.#over = true;
+    this.#retry?.cancel();
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.cancel();
+    this.#ready.reject(reason);
+    for (const waiter of this.#waiters) this.#settle(waiter, false);
+  }
+
+  #settle(waiter: Waiter, satisfied: boolean): void {
+    this.#waiters.delete(waiter);
+    waiter.timer.cancel();
+    waiter.done.resolve(satisfied);
+  }
+}
