@@ -12,9 +12,9 @@ import type { ConfigProblem } from './error.js';
 export const CONFIG_SOURCES = ['default', 'file', 'environment', 'flag'] as const;
 export type ConfigSource = (typeof CONFIG_SOURCES)[number];
 
-/** One source of values. */
+/** One source of values. `default` is for what a program decides by itself, over the defaults of the keys. */
 export interface ConfigLayer {
-  readonly source: Exclude<ConfigSource, 'default'>;
+  readonly source: ConfigSource;
   readonly values: Readonly<Record<string, unknown>>;
   /** Says where a key was given, for messages: `file /etc/barnabas.yaml`. */
   readonly where?: (key: string) => string;
