@@ -150,7 +150,7 @@ export interface RaftConfig {
 
 export interface RaftOptions {
   readonly nodeId: number;
-  /** A disk that belongs to another cluster or node is refused with INCONSISTENT_CLUSTER_ID. */
+  /** A disk of another cluster is refused with INCONSISTENT_CLUSTER_ID, one of another node with INVALID_CONFIG. */
   readonly clusterId: string;
   /** The whole quorum, this node included. */
   readonly voters: readonly Voter[];

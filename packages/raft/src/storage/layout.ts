@@ -1,0 +1,160 @@
+/**
+ * How a node's state lies in its key-value store, byte for byte. All numbers big-endian; u64 is an
+ * unsigned 64-bit integer below 2^53. Every value begins with the CRC32C of the rest of it.
+ *
+ *   m                  identity       crc u32, JSON {formatVersion, clusterId, nodeId}
+ *   h                  hard state     crc u32, term u64, has vote u8, vote u32
+ *   p                  snapshot       crc u32, id u64, index u64, term u64, chunks u32
+ *   c id u64 seq u32   snapshot chunk crc u32, (length u32, record)*
+ *   e index u64        entry          crc u32, length u32, index u64, term u64, kind u8, command
+ *
+ * An entry carries its own index, so that one under a wrong key is noticed.
+ */
+import { crc32c } from '@barnabas/protocol';
+import { assert } from '@barnabas/common';
+import type { Entry, HardState, SnapshotMark } from '../core/index.js';
+
+/** Why a value cannot be used. `torn`: it ends early, as a write cut off by a crash does. */
+export type Damage = 'torn' | 'corrupt';
+
+export interface Identity {
+  readonly clusterId: string;
+  readonly nodeId: number;
+}
+
+/** Where a snapshot's content lies. */
+export interface SnapshotPointer {
+  readonly id: number;
+  readonly mark: SnapshotMark;
+  readonly chunks: number;
+}
+
+const FORMAT_VERSION = 1;
+const CRC_BYTES = 4;
+const ENTRY_HEADER_BYTES = 25;
+const KINDS: readonly Entry['kind'][] = ['command', 'noop'];
+
+export const IDENTITY_KEY = Buffer.from('m');
+export const HARD_STATE_KEY = Buffer.from('h');
+export const SNAPSHOT_KEY = Buffer.from('p');
+
+export function entryKey(index: number): Buffer {
+  const key = Buffer.allocUnsafe(9);
+  key.write('e');
+  writeU64(key, index, 1);
+  return key;
+}
+
+export function chunkKey(id: number, sequence: number): Buffer {
+  const key = Buffer.allocUnsafe(13);
+  key.write('c');
+  writeU64(key, id, 1);
+  key.writeUInt32BE(sequence, 9);
+  return key;
+}
+
+export const indexOfEntryKey = (key: Buffer): number => readU64(key, 1);
+export const idOfChunkKey = (key: Buffer): number => readU64(key, 1);
+
+export function encodeIdentity({ clusterId, nodeId }: Identity): Buffer {
+  const json = Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, clusterId, nodeId }));
+  return seal(Buffer.concat([Buffer.alloc(CRC_BYTES), json]));
+}
+
+export function decodeIdentity(value: Buffer): Identity | Damage {
+  if (!isSealed(value)) return 'corrupt';
+  const parsed = JSON.parse(value.toString('utf8', CRC_BYTES)) as Identity & { formatVersion: number };
+  return parsed.formatVersion === FORMAT_VERSION ? parsed : 'corrupt';
+}
+
+export function encodeHardState({ term, votedFor }: HardState): Buffer {
+  const value = Buffer.alloc(17);
+  writeU64(value, term, 4);
+  value.writeUInt8(votedFor === undefined ? 0 : 1, 12);
+  value.writeUInt32BE(votedFor ?? 0, 13);
+  return seal(value);
+}
+
+export function decodeHardState(value: Buffer): HardState | Damage {
+  if (value.length !== 17 || !isSealed(value)) return 'corrupt';
+  const voted = value.readUInt8(12) === 1;
+  return { term: readU64(value, 4), votedFor: voted ? value.readUInt32BE(13) : undefined };
+}
+
+export function encodeSnapshotPointer({ id, mark, chunks }: SnapshotPointer): Buffer {
+  const value = Buffer.alloc(32);
+  writeU64(value, id, 4);
+  writeU64(value, mark.index, 12);
+  writeU64(value, mark.term, 20);
+  value.writeUInt32BE(chunks, 28);
+  return seal(value);
+}
+
+export function decodeSnapshotPointer(value: Buffer): SnapshotPointer | Damage {
+  if (value.length !== 32 || !isSealed(value)) return 'corrupt';
+  const mark = { index: readU64(value, 12), term: readU64(value, 20) };
+  return { id: readU64(value, 4), mark, chunks: value.readUInt32BE(28) };
+}
+
+export function encodeChunk(records: readonly Uint8Array[]): Buffer {
+  const bytes = records.reduce((sum, record) => sum + 4 + record.length, CRC_BYTES);
+  const value = Buffer.allocUnsafe(bytes);
+  let at = CRC_BYTES;
+  for (const record of records) {
+    at = value.writeUInt32BE(record.length, at);
+    value.set(record, at);
+    at += record.length;
+  }
+  return seal(value);
+}
+
+/** The records are views of `value`. */
+export function decodeChunk(value: Buffer): Buffer[] | Damage {
+  if (!isSealed(value)) return 'corrupt';
+  const records: Buffer[] = [];
+  for (let at = CRC_BYTES; at < value.length; ) {
+    const start = at + 4;
+    if (start > value.length) return 'corrupt';
+    at = start + value.readUInt32BE(at);
+    if (at > value.length) return 'corrupt';
+    records.push(value.subarray(start, at));
+  }
+  return records;
+}
+
+export function encodeEntry({ index, term, kind, command }: Entry): Buffer {
+  const value = Buffer.allocUnsafe(ENTRY_HEADER_BYTES + command.length);
+  value.writeUInt32BE(command.length, 4);
+  writeU64(value, index, 8);
+  writeU64(value, term, 16);
+  value.writeUInt8(KINDS.indexOf(kind), 24);
+  value.set(command, ENTRY_HEADER_BYTES);
+  return seal(value);
+}
+
+/** The command is a view of `value`. */
+export function decodeEntry(value: Buffer): Entry | Damage {
+  if (value.length < ENTRY_HEADER_BYTES || value.length < ENTRY_HEADER_BYTES + value.readUInt32BE(4)) return 'torn';
+  const kind = KINDS[value.readUInt8(24)];
+  if (!isSealed(value) || kind === undefined) return 'corrupt';
+  return { index: readU64(value, 8), term: readU64(value, 16), kind, command: value.subarray(ENTRY_HEADER_BYTES) };
+}
+
+function seal(value: Buffer): Buffer {
+  value.writeUInt32BE(crc32c(value.subarray(CRC_BYTES)), 0);
+  return value;
+}
+
+function isSealed(value: Buffer): boolean {
+  return value.length >= CRC_BYTES && value.readUInt32BE(0) === crc32c(value.subarray(CRC_BYTES));
+}
+
+function writeU64(buffer: Buffer, value: number, at: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, 'a stored number is a safe integer', { value });
+  buffer.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+  buffer.writeUInt32BE(value % 2 ** 32, at + 4);
+}
+
+function readU64(buffer: Buffer, at: number): number {
+  return buffer.readUInt32BE(at) * 2 ** 32 + buffer.readUInt32BE(at + 4);
+}
