@@ -56,6 +56,10 @@ export abstract class StreamEnd<In, Out> implements MessageStream<In, Out> {
     this.#muted = true;
   }
 
+  protected get muted(): boolean {
+    return this.#muted;
+  }
+
   protected receive(message: In): void {
     if (this.#over || this.#muted) return;
     try {

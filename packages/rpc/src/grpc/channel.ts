@@ -12,6 +12,7 @@ import type { OutgoingCall } from '../outgoing-call.js';
 import type { StreamEnd } from '../stream-end.js';
 import { fromWireStatus } from '../wire-status.js';
 import { GrpcClientStream } from './client-stream.js';
+import './quiet.js';
 
 /** PEM files' contents. */
 export interface ClientTls {

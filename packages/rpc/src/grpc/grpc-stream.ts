@@ -53,7 +53,10 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
     if (readable === undefined) return;
     readable.on('data', (bytes: Buffer) => this.#onData(bytes));
     readable.on('end', () => this.onReadEnd());
-    if (this.#paused) readable.pause();
+    if (!this.#paused) return;
+    readable.pause();
+    // Without a first read grpc-js's client takes in and keeps whatever comes, without any bound.
+    readable.read(0);
   }
 
   protected onReadEnd(): void {
@@ -62,7 +65,7 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
 
   write(message: unknown): boolean {
     const { writable } = this.parts;
-    if (writable === undefined || this.over || this.#ended) return true;
+    if (writable === undefined || this.over || this.muted || this.#ended) return true;
     let bytes: Buffer;
     try {
       bytes = this.parts.encode(message);
@@ -123,9 +126,11 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
   /** Node would read 16 messages ahead of a paused reader, whatever their size. */
   #readOnlyWhenWanted(readable: Readable | Duplex): void {
     const read = readable._read.bind(readable);
+    let first = true;
     readable._read = (size) => {
-      if (this.#paused) this.#readWhenResumed = () => read(size);
+      if (this.#paused && !first) this.#readWhenResumed = () => read(size);
       else read(size);
+      first = false;
     };
   }
 }

@@ -18,6 +18,7 @@ import type { ServiceRegistration } from '../role.js';
 import type { CallContext, FaultListener, RunningServer, ServerInterceptor } from '../types.js';
 import { toWireStatus } from '../wire-status.js';
 import { tuneServer } from './insides.js';
+import './quiet.js';
 import type { Sessions } from './insides.js';
 import { GrpcServerStream, whyOver } from './server-stream.js';
 
