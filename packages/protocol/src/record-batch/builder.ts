@@ -37,6 +37,8 @@ export interface BatchFields extends ProducerState {
 }
 
 const INITIAL_BYTES = 4096;
+/** Any two timestamps up to this one, and -1, differ by a safe integer. */
+const MAX_TIMESTAMP = Number.MAX_SAFE_INTEGER - 1;
 /** Below this a loop is faster than TypedArray.set. */
 const COPY_BY_LOOP_BELOW = 24;
 
@@ -84,7 +86,8 @@ export class BatchBuilder {
   tryAppend(record: Record): boolean {
     assert(!this.#isBuilt, 'a builder makes one batch');
     const { key, value, headers, timestamp } = record;
-    if (!Number.isSafeInteger(timestamp) || timestamp < -1) throw invalidTimestamp(timestamp);
+    if (!Number.isSafeInteger(timestamp) || timestamp < -1 || timestamp > MAX_TIMESTAMP)
+      throw invalidTimestamp(timestamp);
     const count = this.#recordCount;
     const timestampDelta = count === 0 ? 0 : timestamp - this.#baseTimestamp;
     const bodyBytes =

@@ -9,6 +9,8 @@ import type { Record } from './index.js';
 import { computeCrc } from './header.js';
 
 const NOW = 1_700_000_000_000;
+/** From -1 to here is just a safe integer. */
+const MAX_TIMESTAMP = Number.MAX_SAFE_INTEGER - 1;
 
 function named(name: ErrorName): Error {
   return expect.objectContaining({ errorName: name }) as Error;
@@ -30,8 +32,8 @@ const arbitraryRecord = fc.record({
   value: fc.option(bytes),
   headers: fc.array(fc.record({ key: fc.string({ unit: 'binary' }), value: fc.option(bytes) }), { maxLength: 4 }),
   timestamp: fc.oneof(
-    fc.constant(-1),
-    fc.maxSafeNat(),
+    fc.constantFrom(-1, MAX_TIMESTAMP),
+    fc.maxSafeNat().map((timestamp) => Math.min(timestamp, MAX_TIMESTAMP)),
     fc.integer({ min: 0, max: 5000 }).map((delta) => NOW + delta),
   ),
 });
@@ -234,7 +236,7 @@ describe('builder', () => {
 
   test('refuses timestamps that are none', () => {
     const builder = new BatchBuilder({ maxBytes: 100 });
-    for (const timestamp of [-2, 0.5, NaN, 2 ** 53, Infinity]) {
+    for (const timestamp of [-2, 0.5, NaN, MAX_TIMESTAMP + 1, 2 ** 53, Infinity]) {
       expect(() => builder.tryAppend(record('x', timestamp))).toThrow(named('INVALID_TIMESTAMP'));
     }
     expect(builder.recordCount).toBe(0);
