@@ -1,0 +1,56 @@
+/**
+ * What a client knows of a cluster: brokers, topics, leaders. The port through which everything that
+ * routes reads metadata; MetadataCache fills it from the public API, and a gateway may fill it from
+ * the metadata log that it follows.
+ */
+
+export interface BrokerNode {
+  /** Its node.id. */
+  readonly id: number;
+  /** `host:port` that it advertises. */
+  readonly address: string;
+  readonly rack: string;
+  /** Registered but not serving. */
+  readonly fenced: boolean;
+}
+
+export interface PartitionMetadata {
+  readonly partition: number;
+  /** Broker id, or -1. */
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+}
+
+export interface TopicMetadata {
+  readonly name: string;
+  readonly topicId: string;
+  readonly internal: boolean;
+  /** Index is the partition number. */
+  readonly partitions: readonly PartitionMetadata[];
+}
+
+export interface ClusterView {
+  /** As far as known now; undefined if there is none or it has not been asked for. */
+  topic(name: string): TopicMetadata | undefined;
+  broker(id: number): BrokerNode | undefined;
+  readonly brokers: ReadonlyMap<number, BrokerNode>;
+  /** Empty until the cluster has first answered. */
+  readonly clusterId: string;
+  /**
+   * The topic, once it is known; asks for it until then. Rejects with UNKNOWN_TOPIC_OR_PARTITION when
+   * `timeoutMs` is over, and at once where asking again is no use (an illegal name, no permission).
+   */
+  ensureTopic(name: string, options: EnsureTopicOptions): Promise<TopicMetadata>;
+  /** Something here has proved to be out of date: ask for newer soon. Many calls become one. */
+  requestRefresh(): void;
+  /** Calls back after each change. Returns what ends that. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface EnsureTopicOptions {
+  readonly timeoutMs: number;
+  /** Create it if it does not exist and the cluster allows that. */
+  readonly allowAutoTopicCreation: boolean;
+}

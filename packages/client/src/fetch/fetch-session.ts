@@ -1,0 +1,190 @@
+/**
+ * Reads partitions from their leaders: one Fetch stream a node, shared by the session's partitions,
+ * within one window of bytes. Follows leaders as they move and streams as they break, and goes on
+ * where the last data ended: nothing is lost and nothing comes twice.
+ *
+ * The session does not decode batches and does not choose offsets; what it cannot mend by itself
+ * (an offset out of range, a missing permission) ends the subscription.
+ */
+import type { Timer } from '@barnabas/common';
+import type { BarnabasError } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import { backoffMs } from '../cluster/backoff.js';
+import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
+import { isUnreachable } from '../cluster/node-pool.js';
+import type { TopicPartition } from '../records.js';
+import { CreditWindow } from './credit-window.js';
+import { LeaderFetchStream } from './leader-fetch-stream.js';
+import { PartitionFetcher } from './partition-fetcher.js';
+import type { FetchListener } from './partition-fetcher.js';
+
+export interface FetchSessionOptions {
+  /** Bytes received and not released, and credit for more, in all. Each node may overdraw it by one message. */
+  readonly windowBytes: number;
+  /** The largest message, but always one batch. */
+  readonly maxBytes: number;
+  readonly minBytes: number;
+  readonly maxWaitMs: number;
+  readonly isolationLevel: v1.IsolationLevel;
+}
+
+/** A partition being read. */
+export interface FetchSubscription {
+  /** The offset after the last data delivered. */
+  readonly nextOffset: number;
+  /** Nothing more is delivered. What was delivered must still be released. */
+  close(): void;
+}
+
+interface Attached {
+  readonly stream: LeaderFetchStream;
+  readonly endpoint: LeaderEndpoint;
+}
+
+export class FetchSession {
+  readonly #router: ClusterRouter;
+  readonly #options: FetchSessionOptions;
+  readonly #window: CreditWindow<LeaderFetchStream>;
+  readonly #fetchers = new Set<PartitionFetcher>();
+  readonly #streams = new Map<string, Attached>();
+  readonly #stopListening: () => void;
+  #isPassDue = false;
+  #isClosed = false;
+  #wakeTimer: Timer | undefined;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(router: ClusterRouter, options: FetchSessionOptions) {
+    this.#router = router;
+    this.#options = options;
+    this.#window = new CreditWindow(options.windowBytes);
+    this.#stopListening = router.onChange(() => this.#requestPass());
+  }
+
+  /** Bytes delivered and not released. */
+  get unreleasedBytes(): number {
+    return this.#window.unreleased;
+  }
+
+  /** Begins to read a partition at an offset. */
+  subscribe(partition: TopicPartition, offset: number, listener: FetchListener): FetchSubscription {
+    const fetcher = new PartitionFetcher(partition, offset, listener);
+    this.#fetchers.add(fetcher);
+    this.#requestPass();
+    return {
+      get nextOffset() {
+        return fetcher.nextOffset;
+      },
+      close: () => this.#closeFetcher(fetcher),
+    };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#stopListening();
+    this.#wakeTimer?.cancel();
+    for (const { stream } of this.#streams.values()) stream.cancel();
+    this.#streams.clear();
+    this.#fetchers.clear();
+  }
+
+  #requestPass(): void {
+    if (this.#isPassDue || this.#isClosed) return;
+    this.#isPassDue = true;
+    queueMicrotask(() => {
+      this.#isPassDue = false;
+      if (!this.#isClosed) this.#pass();
+    });
+  }
+
+  /** Brings every partition to the node that serves it now. */
+  #pass(): void {
+    const nowMs = this.#now();
+    for (const fetcher of this.#fetchers) this.#route(fetcher, nowMs);
+    for (const [address, { stream }] of this.#streams) {
+      if (stream.subscriptions === 0) this.#dropStream(address);
+    }
+  }
+
+  #route(fetcher: PartitionFetcher, nowMs: number): void {
+    const endpoint = this.#router.leader(fetcher.topic, fetcher.partition);
+    if (endpoint === undefined) {
+      // A partition whose old leader is gone is read from it no more; onChange or this brings the next try.
+      this.#wakeAt(nowMs + this.#router.options.retryBackoffMaxMs);
+      return;
+    }
+    if (fetcher.isAt(endpoint.address)) return;
+    if (fetcher.isPausing(nowMs, endpoint)) {
+      this.#wakeAt(fetcher.retryAtMs);
+      return;
+    }
+    fetcher.detach();
+    const { stream } = this.#attach(endpoint);
+    fetcher.attach(stream, endpoint, {
+      request: this.#options,
+      received: (bytes) => this.#window.received(stream, bytes),
+      release: (bytes) => this.#window.release(stream, bytes),
+      topUp: () => this.#window.distribute(),
+      onEnd: (error) => this.#onEnd(fetcher, endpoint, error),
+    });
+  }
+
+  #attach(endpoint: LeaderEndpoint): Attached {
+    const { address } = endpoint;
+    const known = this.#streams.get(address);
+    if (known !== undefined) return known;
+    const stream: LeaderFetchStream = new LeaderFetchStream({
+      channel: this.#router.channel(address),
+      onDropped: () => this.#window.distribute(),
+      onClosed: (error) => {
+        if (this.#streams.get(address)?.stream === stream) this.#streams.delete(address);
+        this.#window.remove(stream);
+        if (isUnreachable(error)) this.#router.reportUnreachable(endpoint);
+      },
+    });
+    const attached = { stream, endpoint };
+    this.#streams.set(address, attached);
+    this.#window.add(stream);
+    return attached;
+  }
+
+  #onEnd(fetcher: PartitionFetcher, endpoint: LeaderEndpoint, error: BarnabasError): void {
+    const { environment, options } = this.#router;
+    this.#router.reportRefusal(endpoint, error);
+    if (!error.retriable) {
+      this.#fetchers.delete(fetcher);
+      fetcher.fail(error);
+      return;
+    }
+    const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
+    fetcher.pause(endpoint, this.#now() + backoffMs(policy, fetcher.failures + 1, environment.random));
+    this.#requestPass();
+  }
+
+  #closeFetcher(fetcher: PartitionFetcher): void {
+    this.#fetchers.delete(fetcher);
+    fetcher.detach();
+    this.#requestPass();
+  }
+
+  #dropStream(address: string): void {
+    const attached = this.#streams.get(address);
+    if (attached === undefined) return;
+    this.#streams.delete(address);
+    attached.stream.cancel();
+    this.#window.remove(attached.stream);
+  }
+
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#wakeAtMs) return;
+    this.#wakeTimer?.cancel();
+    this.#wakeAtMs = atMs;
+    this.#wakeTimer = this.#router.environment.timers.after(atMs - this.#now(), () => {
+      this.#wakeAtMs = Number.POSITIVE_INFINITY;
+      this.#requestPass();
+    });
+  }
+
+  #now(): number {
+    return this.#router.environment.clock.monotonic();
+  }
+}

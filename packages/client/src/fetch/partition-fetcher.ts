@@ -1,0 +1,142 @@
+/**
+ * One partition being read: where it is, on which stream, and who gets what comes.
+ *
+ * Invariant: data is delivered in offset order without gaps. Each attachment to a stream begins at
+ * the offset after the last data delivered, and data of an earlier attachment is never delivered.
+ */
+import type { BarnabasError } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import type { LeaderEndpoint } from '../cluster/cluster-router.js';
+import type { TopicPartition } from '../records.js';
+import type { LeaderFetchStream } from './leader-fetch-stream.js';
+
+/** What came for a partition. */
+export interface FetchedData {
+  /** Whole record batches one after another, a view; empty in a message that only reports state. The first may begin before the offset asked for. */
+  readonly batches: Buffer;
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  readonly lastStableOffset: number;
+  readonly leaderEpoch: number;
+  /** The bytes are not needed any more: as many may come. Only the first call counts. */
+  release(): void;
+}
+
+export interface FetchListener {
+  onData(data: FetchedData): void;
+  /** The session cannot go on with this partition by itself. The subscription is over. */
+  onError(error: BarnabasError): void;
+}
+
+/** What an attachment needs from its session. */
+export interface AttachmentPorts {
+  readonly request: {
+    readonly maxBytes: number;
+    readonly minBytes: number;
+    readonly maxWaitMs: number;
+    readonly isolationLevel: v1.IsolationLevel;
+  };
+  received(bytes: number): void;
+  release(bytes: number): void;
+  topUp(): void;
+  onEnd(error: BarnabasError): void;
+}
+
+export class PartitionFetcher {
+  readonly topic: string;
+  readonly partition: number;
+  readonly #listener: FetchListener;
+  #nextOffset: number;
+  #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
+  #failures = 0;
+  #retryAtMs = 0;
+  #failedLeader = '';
+
+  constructor({ topic, partition }: TopicPartition, offset: number, listener: FetchListener) {
+    this.topic = topic;
+    this.partition = partition;
+    this.#nextOffset = offset;
+    this.#listener = listener;
+  }
+
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
+  /** Failures in a row. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  get retryAtMs(): number {
+    return this.#retryAtMs;
+  }
+
+  isAt(address: string): boolean {
+    return this.#attached?.stream.address === address;
+  }
+
+  /** With another leader than the one that failed there is no reason to wait. */
+  isPausing(nowMs: number, leader: LeaderEndpoint): boolean {
+    return nowMs < this.#retryAtMs && leaderName(leader) === this.#failedLeader;
+  }
+
+  attach(stream: LeaderFetchStream, leader: LeaderEndpoint, ports: AttachmentPorts): void {
+    const { topic, partition } = this;
+    // Only the leader itself can tell whether the epoch is right; a node between may know an older one.
+    const leaderEpoch = leader.isDirect ? leader.leaderEpoch : -1;
+    const request = { ...ports.request, topic, partition, offset: this.#nextOffset, leaderEpoch };
+    const id = stream.subscribe(request, {
+      onData: (response) => this.#deliver(response, ports),
+      onEnd: (error) => {
+        this.#attached = undefined;
+        ports.onEnd(error);
+      },
+    });
+    this.#attached = { stream, id };
+  }
+
+  /** Leaves its stream, if it is on one. */
+  detach(): void {
+    this.#attached?.stream.unsubscribe(this.#attached.id);
+    this.#attached = undefined;
+  }
+
+  /** Waits until then, unless another leader comes up. */
+  pause(leader: LeaderEndpoint, retryAtMs: number): void {
+    this.#failures++;
+    this.#retryAtMs = retryAtMs;
+    this.#failedLeader = leaderName(leader);
+  }
+
+  fail(error: BarnabasError): void {
+    this.#listener.onError(error);
+  }
+
+  #deliver(response: v1.FetchResponse, ports: AttachmentPorts): void {
+    const { batches } = response;
+    this.#failures = 0;
+    this.#nextOffset = response.nextOffset;
+    ports.received(batches.length);
+    let isReleased = false;
+    this.#listener.onData({
+      batches,
+      nextOffset: response.nextOffset,
+      highWatermark: response.highWatermark,
+      logStartOffset: response.logStartOffset,
+      lastStableOffset: response.lastStableOffset,
+      leaderEpoch: response.leaderEpoch,
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        ports.release(batches.length);
+      },
+    });
+    ports.topUp();
+  }
+}
+
+function leaderName({ address, brokerId, leaderEpoch }: LeaderEndpoint): string {
+  return `${address}/${brokerId}/${leaderEpoch}`;
+}

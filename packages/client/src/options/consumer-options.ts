@@ -1,0 +1,53 @@
+/**
+ * A consumer's options. Times are milliseconds, sizes bytes. Names are Kafka's in camel case,
+ * defaults Kafka's.
+ */
+import type { ConsumerInterceptor } from '../interceptors.js';
+import { flag, integer, listOfObjects, oneOf, resolveOptions } from './option-table.js';
+import type { OptionTable } from './option-table.js';
+
+export interface ConsumerOptions {
+  /** `read_uncommitted`, or `read_committed`: nothing of transactions that are open. Default `read_uncommitted` (isolation.level). */
+  readonly isolationLevel?: 'read_uncommitted' | 'read_committed';
+  /** Where to go when there is no position or it is outside of the log: `earliest`, `latest`, or `none` for an error. Default `latest` (auto.offset.reset). */
+  readonly autoOffsetReset?: 'earliest' | 'latest' | 'none';
+  /** What is fetched ahead of the application, in all; each broker may overdraw it by one message. bytes, default 52,428,800 (fetch.max.bytes). */
+  readonly fetchMaxBytes?: number;
+  /** The largest message of a partition, but always one batch. bytes, default 1,048,576 (max.partition.fetch.bytes). */
+  readonly maxPartitionFetchBytes?: number;
+  /** A leader holds data back until it has this much of a partition ... bytes, default 1 (fetch.min.bytes). */
+  readonly fetchMinBytes?: number;
+  /** ... or this time has passed. ms, default 500 (fetch.max.wait.ms). */
+  readonly fetchMaxWaitMs?: number;
+  /** Verify the CRC32C of every batch. Default true (check.crcs). */
+  readonly checkCrcs?: boolean;
+  /** The most that a compressed batch may expand to. bytes, default 67,108,864. */
+  readonly maxDecompressedBytes?: number;
+  /** How long a call for offsets may take with its retries. ms, default 60,000 (default.api.timeout.ms). */
+  readonly defaultApiTimeoutMs?: number;
+  /** See ConsumerInterceptor. Default none (interceptor.classes). */
+  readonly interceptors?: readonly ConsumerInterceptor[];
+}
+
+export type ResolvedConsumerOptions = Readonly<Required<ConsumerOptions>>;
+
+export const CONSUMER_OPTIONS: OptionTable<Required<ConsumerOptions>> = {
+  isolationLevel: {
+    kafka: 'isolation.level',
+    type: oneOf('read_uncommitted', 'read_committed'),
+    default: 'read_uncommitted',
+  },
+  autoOffsetReset: { kafka: 'auto.offset.reset', type: oneOf('earliest', 'latest', 'none'), default: 'latest' },
+  fetchMaxBytes: { kafka: 'fetch.max.bytes', type: integer(1), default: 52_428_800 },
+  maxPartitionFetchBytes: { kafka: 'max.partition.fetch.bytes', type: integer(1), default: 1_048_576 },
+  fetchMinBytes: { kafka: 'fetch.min.bytes', type: integer(0), default: 1 },
+  fetchMaxWaitMs: { kafka: 'fetch.max.wait.ms', type: integer(0), default: 500 },
+  checkCrcs: { kafka: 'check.crcs', type: flag, default: true },
+  maxDecompressedBytes: { type: integer(1), default: 67_108_864 },
+  defaultApiTimeoutMs: { kafka: 'default.api.timeout.ms', type: integer(1), default: 60_000 },
+  interceptors: { kafka: 'interceptor.classes', type: listOfObjects(), default: [] },
+};
+
+export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumerOptions {
+  return resolveOptions('consumer', CONSUMER_OPTIONS, given);
+}

@@ -1,0 +1,263 @@
+/**
+ * Sends the batches of many lanes to the leaders of their partitions: packs what is ready for one
+ * node into one request, keeps at most `maxInFlight` requests on their way to each, brings answers
+ * back to their lanes, and lets lanes wait out their pauses.
+ *
+ * What a failure means for a batch is the lane's and its feed's business. Runs in passes: whatever
+ * happens asks for a pass, and one pass at the end of the turn serves all that asked.
+ */
+import type { Timer } from '@barnabas/common';
+import { BarnabasError, errorFromProto } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import { backoffMs } from '../cluster/backoff.js';
+import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
+import { isUnreachable } from '../cluster/node-pool.js';
+import { LeaderProduceStream } from './leader-produce-stream.js';
+import type { AppendResult, OutboundBatch } from './outbound.js';
+import type { PartitionLane, RequestRoom } from './partition-lane.js';
+
+export interface ProduceDispatcherOptions {
+  readonly acks: v1.Acks;
+  /** Whether requests with these acks are answered. */
+  readonly isAnswered: boolean;
+  /** Requests on their way to one node at once. */
+  readonly maxInFlight: number;
+  /** Bytes of batches in one request; a larger batch goes alone. */
+  readonly maxRequestSize: number;
+  readonly requestTimeoutMs: number;
+}
+
+/** What a leader gets longer than it was told, so that its own REQUEST_TIMED_OUT arrives. */
+const ANSWER_GRACE_MS = 1_000;
+
+const NOT_ANSWERED: AppendResult = { baseOffset: -1, logAppendTimeMs: -1, logStartOffset: -1 };
+
+export class ProduceDispatcher {
+  readonly #router: ClusterRouter;
+  readonly #options: ProduceDispatcherOptions;
+  /** Lanes with something to send or on its way, the one served longest ago first. */
+  readonly #lanes = new Set<PartitionLane>();
+  readonly #streams = new Map<string, LeaderProduceStream>();
+  readonly #stopListening: () => void;
+  #isPassDue = false;
+  #isClosed = false;
+  #wakeTimer: Timer | undefined;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #expiryTimer: Timer | undefined;
+  #expiryAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(router: ClusterRouter, options: ProduceDispatcherOptions) {
+    this.#router = router;
+    this.#options = options;
+    this.#stopListening = router.onChange(() => this.#requestPass());
+  }
+
+  /** The lane has something to send, which is to be settled by `deadlineMs`. */
+  ready(lane: PartitionLane, deadlineMs: number): void {
+    if (this.#isClosed) return;
+    this.#lanes.add(lane);
+    if (deadlineMs < this.#expiryAtMs) this.#armExpiry(deadlineMs);
+    this.#requestPass();
+  }
+
+  /** Breaks everything off and settles what is under way with `error`. */
+  close(error: BarnabasError): void {
+    this.#isClosed = true;
+    this.#stopListening();
+    this.#wakeTimer?.cancel();
+    this.#expiryTimer?.cancel();
+    for (const lane of this.#lanes) lane.abort(error);
+    this.#lanes.clear();
+    for (const stream of this.#streams.values()) {
+      // With acks 0 nothing is waited for, but what was written must still go out.
+      if (stream.inFlight === 0) stream.end();
+      else stream.cancel();
+    }
+    this.#streams.clear();
+  }
+
+  #requestPass(): void {
+    if (this.#isPassDue || this.#isClosed || this.#lanes.size === 0) return;
+    this.#isPassDue = true;
+    queueMicrotask(() => {
+      this.#isPassDue = false;
+      this.#pass();
+    });
+  }
+
+  #pass(): void {
+    if (this.#isClosed) return;
+    const drafts = new Map<string, Draft>();
+    const served: PartitionLane[] = [];
+    for (const lane of this.#lanes) {
+      if (lane.isIdle) this.#lanes.delete(lane);
+      else if (lane.hasWork && this.#serve(lane, drafts)) served.push(lane);
+    }
+    for (const lane of served) {
+      this.#lanes.delete(lane);
+      this.#lanes.add(lane);
+    }
+    for (const draft of drafts.values()) this.#send(draft);
+    // A lane may have more than one request's worth, and its node room for another request.
+    if (served.some((lane) => lane.hasWork)) this.#requestPass();
+  }
+
+  /** Puts what the lane may send into the request for its leader. Returns whether it did. */
+  #serve(lane: PartitionLane, drafts: Map<string, Draft>): boolean {
+    const endpoint = this.#router.leader(lane.topic, lane.partition);
+    const nowMs = this.#now();
+    if (endpoint === undefined) {
+      this.#wakeAt(nowMs + this.#router.options.retryBackoffMaxMs);
+      return false;
+    }
+    if (lane.isPausing(nowMs, leaderName(endpoint))) {
+      this.#wakeAt(lane.notBeforeMs);
+      return false;
+    }
+    let draft = drafts.get(endpoint.address);
+    if (draft === undefined) {
+      const stream = this.#stream(endpoint);
+      if (!stream.isWritable || stream.inFlight >= this.#options.maxInFlight) return false;
+      draft = new Draft(endpoint, stream, this.#options.maxRequestSize);
+      drafts.set(endpoint.address, draft);
+    }
+    const before = draft.parts.length;
+    draft.leader = endpoint;
+    lane.fill(draft);
+    return draft.parts.length > before;
+  }
+
+  #send(draft: Draft): void {
+    const { acks, isAnswered, requestTimeoutMs } = this.#options;
+    if (draft.parts.length === 0) return;
+    const request: v1.ProduceRequest = { acks, timeoutMs: requestTimeoutMs, entries: draft.parts.map(toEntry) };
+    if (isAnswered) {
+      draft.stream.send(request, (answer) => this.#onAnswer(draft, answer));
+      return;
+    }
+    draft.stream.sendUnanswered(request);
+    for (const part of draft.parts) this.#settle(part, NOT_ANSWERED);
+  }
+
+  #onAnswer(draft: Draft, answer: v1.ProduceResponse | BarnabasError): void {
+    if (this.#isClosed) return;
+    if (answer instanceof BarnabasError) {
+      for (const part of draft.parts) this.#settle(part, answer);
+    } else {
+      this.#router.reportAnswer(draft.endpoint);
+      const results = new Map(answer.results.map((result) => [result.entry, result]));
+      draft.parts.forEach((part, index) => this.#settle(part, outcomeOf(results.get(index))));
+    }
+    this.#requestPass();
+  }
+
+  #settle({ lane, batch, leader }: Part, outcome: AppendResult | BarnabasError): void {
+    const { options, environment } = this.#router;
+    let pauseUntilMs = 0;
+    if (outcome instanceof BarnabasError) {
+      this.#router.reportRefusal(leader, outcome);
+      const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
+      pauseUntilMs = this.#now() + backoffMs(policy, lane.failures + 1, environment.random);
+    }
+    lane.settle(batch, outcome, leaderName(leader), pauseUntilMs);
+  }
+
+  #stream(endpoint: LeaderEndpoint): LeaderProduceStream {
+    const { address } = endpoint;
+    const known = this.#streams.get(address);
+    if (known !== undefined) return known;
+    const stream: LeaderProduceStream = new LeaderProduceStream({
+      channel: this.#router.channel(address),
+      environment: this.#router.environment,
+      answerTimeoutMs: this.#options.requestTimeoutMs + ANSWER_GRACE_MS,
+      onReady: () => this.#requestPass(),
+      onClosed: (error) => {
+        if (this.#streams.get(address) === stream) this.#streams.delete(address);
+        this.#ended(endpoint, error);
+      },
+    });
+    this.#streams.set(address, stream);
+    return stream;
+  }
+
+  #ended(endpoint: LeaderEndpoint, error: BarnabasError): void {
+    if (isUnreachable(error)) this.#router.reportUnreachable(endpoint);
+    this.#requestPass();
+  }
+
+  /** A pass no later than then. */
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#wakeAtMs) return;
+    this.#wakeTimer?.cancel();
+    this.#wakeAtMs = atMs;
+    this.#wakeTimer = this.#router.environment.timers.after(atMs - this.#now(), () => {
+      this.#wakeAtMs = Number.POSITIVE_INFINITY;
+      this.#requestPass();
+    });
+  }
+
+  /** Deadlines are far away and rarely met: one look at all lanes when the nearest falls due. */
+  #armExpiry(atMs: number): void {
+    this.#expiryTimer?.cancel();
+    this.#expiryAtMs = atMs;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    this.#expiryTimer = this.#router.environment.timers.after(atMs - this.#now(), () => {
+      const nowMs = this.#now();
+      let next = Number.POSITIVE_INFINITY;
+      for (const lane of this.#lanes) next = Math.min(next, lane.expire(nowMs));
+      this.#armExpiry(next);
+      this.#requestPass();
+    });
+  }
+
+  #now(): number {
+    return this.#router.environment.clock.monotonic();
+  }
+}
+
+interface Part {
+  readonly lane: PartitionLane;
+  readonly batch: OutboundBatch;
+  readonly leader: LeaderEndpoint;
+}
+
+/** A request for one node while it is put together. */
+class Draft implements RequestRoom {
+  readonly parts: Part[] = [];
+  /** The endpoint of the lane being served. */
+  leader: LeaderEndpoint;
+  #bytes = 0;
+
+  constructor(
+    readonly endpoint: LeaderEndpoint,
+    readonly stream: LeaderProduceStream,
+    readonly maxBytes: number,
+  ) {
+    this.leader = endpoint;
+  }
+
+  fits(sizeInBytes: number): boolean {
+    return this.parts.length === 0 || this.#bytes + sizeInBytes <= this.maxBytes;
+  }
+
+  add(lane: PartitionLane, batch: OutboundBatch): void {
+    this.#bytes += batch.bytes.length;
+    this.parts.push({ lane, batch, leader: this.leader });
+  }
+}
+
+function toEntry({ lane, batch }: Part): v1.ProduceEntry {
+  return { topic: lane.topic, partition: lane.partition, payload: { $case: 'batch', batch: batch.bytes } };
+}
+
+function outcomeOf(result: v1.ProduceResult | undefined): AppendResult | BarnabasError {
+  if (result === undefined) {
+    return new BarnabasError('UNKNOWN_SERVER_ERROR', 'a leader left an entry out of its produce answer');
+  }
+  return result.error === undefined ? result : errorFromProto(result.error);
+}
+
+/** A leader in one epoch: with another, a lane need not wait out its pause. */
+function leaderName({ address, brokerId, leaderEpoch }: LeaderEndpoint): string {
+  return `${address}/${brokerId}/${leaderEpoch}`;
+}
