@@ -7,9 +7,8 @@
  *   4  the broker's own file, environment or flags
  *   5  built in
  */
-import { ConfigError } from '@barnabas/common/config';
 import type { ConfigEntry } from '@barnabas/common/config';
-import { BarnabasError, v1 } from '@barnabas/protocol';
+import { v1 } from '@barnabas/protocol';
 import type { MetadataImage } from './image.js';
 import { brokerSynonyms, dynamicBrokerConfig, topicConfig } from './topic-config.js';
 import type { TopicConfig, TopicConfigKey } from './topic-config.js';
@@ -44,6 +43,16 @@ interface EffectiveValue {
 export function effectiveTopicConfig(image: MetadataImage, topic: string, broker = anyBroker): TopicConfig {
   const keys = Object.keys(brokerSynonyms) as TopicConfigKey[];
   return topicConfig.parse(Object.fromEntries(keys.map((key) => [key, topicValue(image, topic, key, broker).text])));
+}
+
+/** One of a topic's values: cheaper than all of them. */
+export function effectiveTopicValue<K extends TopicConfigKey>(
+  image: MetadataImage,
+  topic: string,
+  key: K,
+  broker = anyBroker,
+): TopicConfig[K] {
+  return topicConfig.parseValue(key, topicValue(image, topic, key, broker).text);
 }
 
 /** A topic's configuration as DescribeConfigs answers it; `keys` empty means all. */
@@ -99,10 +108,4 @@ function brokerValue(image: MetadataImage, key: string, broker: ConfiguredBroker
     text: given?.value ?? '',
     source: isDefault ? v1.ConfigSource.DEFAULT_CONFIG : v1.ConfigSource.STATIC_BROKER_CONFIG,
   };
-}
-
-/** A ConfigError as the error that clients get; anything else as it is. */
-export function asInvalidConfig(error: unknown): unknown {
-  if (!(error instanceof ConfigError)) return error;
-  return new BarnabasError('INVALID_CONFIG', error.message, { key: error.key }, { cause: error });
 }

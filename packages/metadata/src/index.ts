@@ -1,4 +1,5 @@
 export * from './changes.js';
+export * from './config-values.js';
 export * from './delta.js';
 export * from './effective-config.js';
 export * from './features.js';

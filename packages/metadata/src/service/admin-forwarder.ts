@@ -10,6 +10,7 @@
  * INVALID_TOPIC_EXCEPTION, BROKER_ID_NOT_REGISTERED, INVALID_REQUEST (unknown kind of resource), and
  * whatever a call to another broker fails with. Those of changes are the controller's.
  */
+import { InvariantError } from '@barnabas/common';
 import { formatAddress } from '@barnabas/common/config';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
 import { service } from '@barnabas/rpc';
@@ -90,6 +91,7 @@ async function describeOne(
     if (route.kind === 'here') return { resource, entries: route.describe(keys), error: undefined };
     return await forward(options.connector, route.broker, { resources: [resource], keys }, context);
   } catch (error) {
+    if (error instanceof InvariantError) throw error;
     return { resource, entries: [], error: errorToProto(toBarnabasError(error)) };
   }
 }

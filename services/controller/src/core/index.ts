@@ -1,1 +1,12 @@
-export {};
+export * from './bootstrap.js';
+export * from './broker-sessions.js';
+export * from './cluster-control.js';
+export * from './config-control.js';
+export * from './decision.js';
+export * from './leader-election.js';
+export * from './limits.js';
+export * from './producer-id-control.js';
+export * from './replica-placement.js';
+export type * from './settings.js';
+export * from './timeline.js';
+export * from './topic-control.js';
