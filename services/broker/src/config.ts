@@ -1,0 +1,149 @@
+/**
+ * A broker's configuration: Kafka's keys and defaults where Kafka has them. Keys of our own begin
+ * with `barnabas.`. Only keys that do something are here; the defaults of topics come from
+ * @barnabas/metadata, so that `log.retention.ms` here and `retention.ms` there are one rule.
+ */
+import {
+  advertisedListeners,
+  boolean,
+  defineConfig,
+  integer,
+  key,
+  listeners,
+  long,
+  quorumVoters,
+  string,
+} from '@barnabas/common/config';
+import type { ConfigEntry, ConfigOf } from '@barnabas/common/config';
+import { topicDefaultKeys } from '@barnabas/metadata';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+export const brokerConfig = defineConfig(
+  {
+    ...topicDefaultKeys,
+
+    // Who and where.
+    'node.id': key(integer({ min: 0 }), { required: true, doc: 'The id of this broker, unique among brokers.' }),
+    'broker.rack': key(string({ minLength: 1 }), {
+      default: null,
+      doc: 'The rack or zone in which this broker stands.',
+    }),
+    'log.dir': key(string({ minLength: 1 }), { required: true, doc: 'The directory of partition logs.' }),
+    listeners: key(listeners(), {
+      default: [{ name: 'CLIENT', host: '', port: 7700 }],
+      doc: 'Where the broker listens.',
+    }),
+    'advertised.listeners': key(advertisedListeners(), {
+      default: null,
+      doc: 'Where others are told to reach the broker; what it is bound to unless set.',
+    }),
+    'controller.quorum.voters': key(quorumVoters(), { required: true, doc: 'The controllers that vote.' }),
+
+    // Life with the controller.
+    'broker.heartbeat.interval.ms': key(integer({ min: 1 }), {
+      default: 2000,
+      doc: 'How often the broker tells the controller that it is alive.',
+    }),
+    'initial.broker.registration.timeout.ms': key(integer({ min: 1 }), {
+      default: 60_000,
+      doc: 'How long a starting broker tries to register before it gives up.',
+    }),
+    'controlled.shutdown.enable': key(boolean(), {
+      default: true,
+      doc: 'Whether a stopping broker asks the controller to move its leaderships away first.',
+    }),
+    'request.timeout.ms': key(integer({ min: 1 }), {
+      default: 30_000,
+      doc: 'How long the broker waits for an answer of the controller before it asks again.',
+    }),
+
+    // What one request or client may cost.
+    'socket.request.max.bytes': key(integer({ min: 1 }), {
+      default: 100 * MiB,
+      doc: 'The most bytes of batches and records in one produce request.',
+    }),
+    'queued.max.request.bytes': key(long({ min: 1 }), {
+      default: 64 * MiB,
+      doc: 'Bytes that may wait for the disk, over all clients; beyond it the broker stops reading produce streams.',
+    }),
+    'barnabas.queued.max.stream.bytes': key(long({ min: 1 }), {
+      default: 16 * MiB,
+      doc: 'Bytes of one produce stream that may wait for the disk; beyond it the broker stops reading that stream.',
+    }),
+    'fetch.max.bytes': key(integer({ min: KiB }), {
+      default: 8 * MiB,
+      doc: 'The most bytes of batches in one message of a fetch stream, whatever the client asks for.',
+    }),
+
+    // Logs.
+    'log.retention.minutes': key(integer({ min: 1 }), {
+      default: null,
+      doc: 'log.retention.ms in minutes; used where that is not set.',
+    }),
+    'log.retention.hours': key(integer({ min: 1 }), {
+      default: null,
+      doc: 'log.retention.ms in hours; used where neither that nor log.retention.minutes is set.',
+    }),
+    'log.roll.hours': key(integer({ min: 1 }), {
+      default: null,
+      doc: 'log.roll.ms in hours; used where that is not set.',
+    }),
+    'log.retention.check.interval.ms': key(long({ min: 1 }), {
+      default: 300_000,
+      doc: 'How often logs are looked through for what retention drops.',
+    }),
+    'replica.high.watermark.checkpoint.interval.ms': key(long({ min: 1 }), {
+      default: 5000,
+      doc: 'How often high watermarks are written to disk.',
+    }),
+    'producer.id.expiration.ms': key(integer({ min: 1 }), {
+      default: 86_400_000,
+      doc: 'How long a partition remembers an idempotent producer that has stopped writing.',
+    }),
+    'barnabas.log.max.open.partitions': key(integer({ min: 1 }), {
+      default: 1000,
+      doc: 'Partition databases open at once; idle ones are closed to stay below it.',
+    }),
+    'barnabas.log.tail.cache.bytes': key(long({ min: 0 }), {
+      default: 64 * MiB,
+      doc: 'Memory for recent batches, over all partitions, from which consumers at the end are served.',
+    }),
+  },
+  [
+    {
+      key: 'socket.request.max.bytes',
+      holds: (config) => config['socket.request.max.bytes'] >= config['message.max.bytes'],
+      allowed: 'at least message.max.bytes',
+    },
+  ],
+);
+
+export type BrokerConfig = ConfigOf<typeof brokerConfig>;
+
+/** The entries that stand for a key in coarser units, finest first. */
+const COARSER: Readonly<Record<string, readonly (readonly [key: keyof BrokerConfig, unitMs: number])[]>> = {
+  'log.retention.ms': [
+    ['log.retention.minutes', MINUTE_MS],
+    ['log.retention.hours', HOUR_MS],
+  ],
+  'log.roll.ms': [['log.roll.hours', HOUR_MS]],
+};
+
+/** What the broker was started with, by key; milliseconds that were given in hours or minutes are filled in. */
+export function brokerConfigEntries(config: BrokerConfig): readonly ConfigEntry[] {
+  const entries = brokerConfig.entries(config);
+  const given = new Map(entries.map((entry) => [entry.key, entry]));
+  return entries.map((entry) => {
+    if (entry.source !== 'default') return entry;
+    for (const [key, unitMs] of COARSER[entry.key] ?? []) {
+      const coarse = given.get(key);
+      if (coarse === undefined || coarse.value === null) continue;
+      return { ...entry, value: String(Number(coarse.value) * unitMs), source: coarse.source };
+    }
+    return entry;
+  });
+}

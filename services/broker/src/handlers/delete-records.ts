@@ -1,0 +1,52 @@
+/**
+ * LogService/DeleteRecords: raises log start offsets, durably, at once.
+ *
+ * The call fails with INVALID_REQUEST for too many entries. Each entry has its own error: those of
+ * leader-lookup.ts, OFFSET_OUT_OF_RANGE (above the high watermark, or below -1), KAFKA_STORAGE_ERROR.
+ * An offset below the log start changes nothing and is no error.
+ */
+import { InvariantError } from '@barnabas/common';
+import { BarnabasError, errorToProto, toBarnabasError } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import type { ReplicaPartition } from '../runtime/replica-driver.js';
+import type { PartitionAccess } from './list-offsets.js';
+
+const MAX_ENTRIES = 10_000;
+/** Everything that is committed. */
+const TO_HIGH_WATERMARK = -1;
+
+export async function deleteRecords(
+  request: v1.DeleteRecordsRequest,
+  access: PartitionAccess,
+): Promise<v1.DeleteRecordsResponse> {
+  if (request.entries.length > MAX_ENTRIES) {
+    throw new BarnabasError('INVALID_REQUEST', `records of at most ${MAX_ENTRIES} partitions can be deleted at once`);
+  }
+  return { results: await Promise.all(request.entries.map((entry) => cut(entry, access))) };
+}
+
+async function cut(
+  { topic, partition, beforeOffset }: v1.DeleteRecordsEntry,
+  { lookup, driver }: PartitionAccess,
+): Promise<v1.DeleteRecordsResult> {
+  try {
+    const replica = lookup.partition(topic, partition);
+    const log = await driver.openLog(replica);
+    await log.deleteRecordsBefore(checkedOffset(beforeOffset, replica));
+    driver.logStartMoved(replica, log.logStartOffset);
+    return { topic, partition, logStartOffset: log.logStartOffset, error: undefined };
+  } catch (error) {
+    if (error instanceof InvariantError) throw error;
+    return { topic, partition, logStartOffset: -1, error: errorToProto(toBarnabasError(error)) };
+  }
+}
+
+function checkedOffset(beforeOffset: number, { topic, partition, highWatermark }: ReplicaPartition): number {
+  if (beforeOffset === TO_HIGH_WATERMARK) return highWatermark;
+  if (beforeOffset >= 0 && beforeOffset <= highWatermark) return beforeOffset;
+  throw new BarnabasError(
+    'OFFSET_OUT_OF_RANGE',
+    `records of ${topic}-${partition} can be deleted up to its high watermark ${highWatermark}, not to ${beforeOffset}`,
+    { topic, partition, beforeOffset, highWatermark },
+  );
+}

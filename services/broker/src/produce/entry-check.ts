@@ -1,0 +1,50 @@
+/**
+ * What is checked of a produce entry before it reaches its partition. Batches are checked by the log,
+ * once, in the pass in which it reads their headers anyway: size, magic, CRC, codec, counts, sequence.
+ *
+ * Errors: INVALID_REQUEST (no partition, no payload, an empty one), those of leader-lookup.ts, and
+ * for records those of thin-records.ts.
+ */
+import type { Clock } from '@barnabas/common';
+import { BarnabasError } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import type { LeaderLookup } from '../runtime/leader-lookup.js';
+import type { ReplicaPartition } from '../runtime/replica-driver.js';
+import type { TopicConfigs } from '../runtime/topic-configs.js';
+import { batchRecords } from './thin-records.js';
+
+export interface CheckedEntry {
+  readonly partition: ReplicaPartition;
+  readonly batches: Buffer;
+}
+
+export class EntryCheck {
+  constructor(
+    private readonly lookup: LeaderLookup,
+    private readonly configs: TopicConfigs,
+    private readonly clock: Clock,
+  ) {}
+
+  check(entry: v1.ProduceEntry): CheckedEntry {
+    if (entry.partition === undefined) {
+      throw new BarnabasError(
+        'INVALID_REQUEST',
+        'a broker is told the partition: name one, or ask a gateway, which picks it by the key',
+      );
+    }
+    const partition = this.lookup.partition(entry.topic, entry.partition);
+    return { partition, batches: this.#batches(entry) };
+  }
+
+  #batches({ topic, payload }: v1.ProduceEntry): Buffer {
+    switch (payload?.$case) {
+      case 'batch':
+        if (payload.batch.length === 0) throw new BarnabasError('INVALID_REQUEST', 'an entry has at least one batch');
+        return payload.batch;
+      case 'records':
+        return batchRecords(payload.records.records, this.configs.topicConfig(topic), this.clock.now());
+      case undefined:
+        throw new BarnabasError('INVALID_REQUEST', 'an entry carries either a batch or records');
+    }
+  }
+}

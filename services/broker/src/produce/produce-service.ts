@@ -1,0 +1,220 @@
+/**
+ * Takes produce requests in: checks them at the door, hands each entry to the replica driver, and
+ * puts the answers together. Shared by Produce and ProduceStream.
+ *
+ * The whole request is refused with INVALID_REQUIRED_ACKS, INVALID_REQUEST (no entries, too many,
+ * a negative timeout) or RECORD_LIST_TOO_LARGE. An entry alone is refused with what entry-check.ts,
+ * the log and the replica manager say; the others go on.
+ * Protocol: docs/protocols/produce.md.
+ */
+import { InvariantError } from '@barnabas/common';
+import type { Clock } from '@barnabas/common';
+import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
+import type { Acks, ProduceOutcome } from '../core/index.js';
+import type { BrokerMetrics } from '../runtime/metrics.js';
+import type { ProduceToken, ReplicaDriver } from '../runtime/replica-driver.js';
+import type { EntryCheck } from './entry-check.js';
+
+/** Kafka's default of request.timeout.ms. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+/** A request names few partitions; a larger count is a mistake or an attack. */
+const MAX_ENTRIES = 10_000;
+
+/** Where the bytes of a request are accounted for while they wait for the disk. */
+export interface Budget {
+  take(bytes: number): void;
+  give(bytes: number): void;
+}
+
+export interface ProduceServiceOptions {
+  readonly driver: ReplicaDriver;
+  readonly check: EntryCheck;
+  readonly clock: Clock;
+  readonly metrics: BrokerMetrics;
+  /** socket.request.max.bytes. */
+  readonly maxRequestBytes: number;
+}
+
+export class ProduceService {
+  constructor(private readonly options: ProduceServiceOptions) {}
+
+  /** The bytes that a request brings, by which budgets are kept. Throws what refuses the request as a whole. */
+  admissible(request: v1.ProduceRequest): number {
+    const { entries, timeoutMs } = request;
+    acksOf(request.acks);
+    if (entries.length === 0) throw new BarnabasError('INVALID_REQUEST', 'a produce request has at least one entry');
+    if (entries.length > MAX_ENTRIES) {
+      throw new BarnabasError('INVALID_REQUEST', `a produce request has at most ${MAX_ENTRIES} entries: split it`);
+    }
+    if (timeoutMs < 0) throw new BarnabasError('INVALID_REQUEST', 'timeout_ms must not be negative');
+    let bytes = 0;
+    for (const entry of entries) bytes += payloadBytes(entry);
+    if (bytes > this.options.maxRequestBytes) {
+      throw new BarnabasError(
+        'RECORD_LIST_TOO_LARGE',
+        `a request of ${bytes} bytes is larger than socket.request.max.bytes (${this.options.maxRequestBytes}): split it`,
+        { bytes },
+      );
+    }
+    return bytes;
+  }
+
+  /** Hands every entry on, in order and at once. `done` is called once, when every entry has its answer. */
+  submit(request: v1.ProduceRequest, budget: Budget, done: (response: v1.ProduceResponse) => void): void {
+    const { clock } = this.options;
+    const acks = acksOf(request.acks);
+    const deadline = clock.monotonic() + (request.timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : request.timeoutMs);
+    const call = new ProduceCall(request.entries.length, clock.monotonic(), (response, startedAt) => {
+      this.options.metrics.requestTook('Produce', clock.monotonic() - startedAt);
+      done(response);
+    });
+    request.entries.forEach((entry, index) => this.#submitEntry(call, entry, index, acks, deadline, budget));
+  }
+
+  #submitEntry(
+    call: ProduceCall,
+    entry: v1.ProduceEntry,
+    index: number,
+    acks: Acks,
+    deadline: number,
+    budget: Budget,
+  ): void {
+    const { driver, check, metrics } = this.options;
+    try {
+      const { partition, batches } = check.check(entry);
+      metrics.produceEntry(entry.topic);
+      const token = new EntryToken(call, index, entry, batches.length, budget, metrics);
+      driver.produce(partition, { batches, acks, deadline, token });
+    } catch (caught) {
+      if (caught instanceof InvariantError) throw caught;
+      const error = toBarnabasError(caught);
+      metrics.produceFailed(knownTopic(error, entry.topic), error.errorName, payloadBytes(entry));
+      call.answer(index, refusedResult(entry, index, error));
+    }
+  }
+}
+
+/** One request on its way: gathers the answers to its entries. */
+class ProduceCall {
+  readonly #results: v1.ProduceResult[];
+  #missing: number;
+
+  constructor(
+    entries: number,
+    private readonly startedAt: number,
+    private readonly done: (response: v1.ProduceResponse, startedAt: number) => void,
+  ) {
+    this.#results = new Array<v1.ProduceResult>(entries);
+    this.#missing = entries;
+  }
+
+  answer(index: number, result: v1.ProduceResult): void {
+    this.#results[index] = result;
+    this.#missing -= 1;
+    if (this.#missing === 0) this.done({ results: this.#results }, this.startedAt);
+  }
+}
+
+/** One entry on its way; see ProduceToken. */
+class EntryToken implements ProduceToken {
+  #withLog = false;
+
+  constructor(
+    private readonly call: ProduceCall,
+    private readonly index: number,
+    private readonly entry: v1.ProduceEntry,
+    private readonly bytes: number,
+    private readonly budget: Budget,
+    private readonly metrics: BrokerMetrics,
+  ) {
+    budget.take(bytes);
+  }
+
+  appended(): void {
+    this.#withLog = true;
+  }
+
+  written(): void {
+    this.budget.give(this.bytes);
+  }
+
+  answer(outcome: ProduceOutcome): void {
+    // What the log has taken waits for the disk whatever the answer was.
+    if (outcome.kind === 'refused' && !this.#withLog) this.budget.give(this.bytes);
+    this.call.answer(this.index, this.#result(outcome));
+  }
+
+  #result(outcome: ProduceOutcome): v1.ProduceResult {
+    const { topic, partition = -1 } = this.entry;
+    switch (outcome.kind) {
+      case 'appended':
+        return {
+          entry: this.index,
+          topic,
+          partition,
+          baseOffset: outcome.baseOffset,
+          logAppendTimeMs: outcome.logAppendTimeMs,
+          logStartOffset: outcome.logStartOffset,
+          error: undefined,
+          recordIndexes: [],
+        };
+      case 'refused':
+        this.metrics.produceFailed(topic, outcome.error.errorName, this.bytes);
+        return refusedResult(this.entry, this.index, outcome.error);
+    }
+  }
+}
+
+function acksOf(acks: v1.Acks): Acks {
+  switch (acks) {
+    case v1.Acks.UNSPECIFIED:
+    case v1.Acks.ALL:
+      return 'all';
+    case v1.Acks.LEADER:
+      return 'leader';
+    case v1.Acks.NONE:
+      return 'none';
+    default:
+      throw new BarnabasError('INVALID_REQUIRED_ACKS', 'acks is one of ALL, LEADER and NONE');
+  }
+}
+
+/** Bytes of keys, values and header values, or of the batches: what the entry costs in memory, roughly. */
+function payloadBytes({ payload }: v1.ProduceEntry): number {
+  switch (payload?.$case) {
+    case 'batch':
+      return payload.batch.length;
+    case 'records': {
+      let bytes = 0;
+      for (const record of payload.records.records) bytes += recordBytes(record);
+      return bytes;
+    }
+    case undefined:
+      return 0;
+  }
+}
+
+function recordBytes({ key, value, headers }: v1.Record): number {
+  let bytes = (key?.length ?? 0) + (value?.length ?? 0);
+  for (const header of headers) bytes += header.key.length + (header.value?.length ?? 0);
+  return bytes;
+}
+
+function refusedResult(entry: v1.ProduceEntry, index: number, error: BarnabasError): v1.ProduceResult {
+  return {
+    entry: index,
+    topic: entry.topic,
+    partition: entry.partition ?? -1,
+    baseOffset: -1,
+    logAppendTimeMs: -1,
+    logStartOffset: -1,
+    error: errorToProto(error),
+    recordIndexes: [],
+  };
+}
+
+/** A name that a client made up must not become a metric of its own. */
+function knownTopic(error: BarnabasError, topic: string): string {
+  const unknown = error.errorName === 'UNKNOWN_TOPIC_OR_PARTITION' || error.errorName === 'INVALID_TOPIC_EXCEPTION';
+  return unknown ? '' : topic;
+}

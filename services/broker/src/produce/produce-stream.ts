@@ -1,0 +1,89 @@
+/**
+ * LogService/ProduceStream: many requests on their way at once, each answered under its correlation
+ * id, in the order in which they are done.
+ *
+ * A request that is refused as a whole is answered with its error, and the stream goes on. Entries of
+ * one partition are appended in the order of their requests, because messages of a stream arrive in
+ * order (R1 of rpc) and each is handed on in the turn in which it arrives.
+ *
+ * Bounds: the stream is not read from while its bytes, or the broker's, wait for the disk
+ * (disk-budget.ts), nor while its client does not read answers. A client that goes away in the
+ * middle loses its answers; what it sent whole is appended.
+ */
+import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
+import { InvariantError } from '@barnabas/common';
+import type { MessageStream } from '@barnabas/rpc';
+import type { DiskBudget, StreamBudget } from './disk-budget.js';
+import type { ProduceService } from './produce-service.js';
+
+type Stream = MessageStream<v1.ProduceStreamRequest, v1.ProduceStreamResponse>;
+
+export class ProduceStreamSession {
+  readonly #budget: StreamBudget;
+  #unanswered = 0;
+  #ended = false;
+  #closed = false;
+  /** Reasons not to read: answers that nobody takes, bytes that wait for the disk. */
+  readonly #holds = new Set<'answers' | 'disk'>();
+
+  constructor(
+    private readonly stream: Stream,
+    private readonly service: ProduceService,
+    budget: DiskBudget,
+  ) {
+    this.#budget = budget.stream({ pause: () => this.#hold('disk'), resume: () => this.#release('disk') });
+    stream.handle({
+      onMessage: (message) => this.#receive(message),
+      onDrain: () => this.#release('answers'),
+      onEnd: () => {
+        this.#ended = true;
+        this.#endWhenDone();
+      },
+      onClose: () => {
+        this.#closed = true;
+        this.#budget.close();
+      },
+    });
+  }
+
+  #receive({ correlationId, request }: v1.ProduceStreamRequest): void {
+    try {
+      if (request === undefined) throw new BarnabasError('INVALID_REQUEST', 'a message carries a request');
+      this.service.admissible(request);
+      this.#submit(correlationId, request);
+    } catch (caught) {
+      if (caught instanceof InvariantError) throw caught;
+      const error = errorToProto(toBarnabasError(caught));
+      if (request?.acks !== v1.Acks.NONE) this.#write({ correlationId, response: undefined, error });
+    }
+  }
+
+  #submit(correlationId: number, request: v1.ProduceRequest): void {
+    const silent = request.acks === v1.Acks.NONE;
+    this.#unanswered += 1;
+    this.service.submit(request, this.#budget, (response) => {
+      this.#unanswered -= 1;
+      if (!silent) this.#write({ correlationId, response, error: undefined });
+      this.#endWhenDone();
+    });
+  }
+
+  #write(message: v1.ProduceStreamResponse): void {
+    if (this.#closed) return;
+    if (!this.stream.write(message)) this.#hold('answers');
+  }
+
+  #endWhenDone(): void {
+    if (this.#ended && this.#unanswered === 0 && !this.#closed) this.stream.end();
+  }
+
+  #hold(why: 'answers' | 'disk'): void {
+    if (this.#holds.size === 0) this.stream.pause();
+    this.#holds.add(why);
+  }
+
+  #release(why: 'answers' | 'disk'): void {
+    if (!this.#holds.delete(why) || this.#holds.size > 0) return;
+    this.stream.resume();
+  }
+}
