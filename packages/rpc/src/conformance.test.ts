@@ -460,7 +460,11 @@ describe.each<[string, Connect]>([
 
     test('push back on a writer whose reader has paused, deliver everything once it resumes', async () => {
       const server = deferred<Ear<v1.Record, v1.Record>>();
-      const limits = { writeHighWaterBytes: 64 * 1024, maxBufferedBytes: 8 * 1024 * 1024 };
+      const limits = {
+        writeHighWaterBytes: 64 * 1024,
+        maxBufferedBytes: 8 * 1024 * 1024,
+        streamWindowBytes: 64 * 1024,
+      };
       const { client } = await chatting(
         (stream) => {
           const ear: Ear<v1.Record, v1.Record> = new Ear(stream);
@@ -468,7 +472,7 @@ describe.each<[string, Connect]>([
           server.resolve(ear);
         },
         { limits },
-        { limits },
+        { limits: { writeHighWaterBytes: limits.writeHighWaterBytes } },
       );
       const ear = new Ear(client.chat());
       const { stream } = ear;
@@ -486,6 +490,8 @@ describe.each<[string, Connect]>([
       }
       expect(stream.bufferedBytes).toBeLessThanOrEqual(limits.writeHighWaterBytes + 40 * 1024);
       expect(stream.bufferedBytes).toBeGreaterThan(0);
+      // grpc-js's own send buffer, one window, one high water, and a message in each hand on the way: not sixteen.
+      expect(sent * chunk.length).toBeLessThanOrEqual(1024 * 1024 + 2 * 64 * 1024 + 6 * chunk.length);
       const before = serverEar.messages.length;
       await settled();
       expect(serverEar.messages.length).toBe(before);
@@ -503,8 +509,9 @@ describe.each<[string, Connect]>([
       const server = deferred<Ear<v1.Record, v1.Record>>();
       const limits = { writeHighWaterBytes: 64 * 1024, maxBufferedBytes: 1024 * 1024 };
       const { client } = await chatting((stream) => server.resolve(new Ear(stream)), { limits });
-      const ear = new Ear(client.chat());
-      ear.stream.pause();
+      const stream = client.chat();
+      stream.pause();
+      const ear = new Ear(stream);
       const serverEar = await server.promise;
       let most = 0;
       // A handler that ignores what write() returns.
@@ -517,6 +524,39 @@ describe.each<[string, Connect]>([
       expect(error?.errorName).toBe('THROTTLING_QUOTA_EXCEEDED');
       expect(most).toBeLessThanOrEqual(limits.maxBufferedBytes + 70 * 1024);
       expect((await ear.closed)?.errorName).toBe('THROTTLING_QUOTA_EXCEEDED');
+    });
+
+    test('stop delivering in the very message that pauses, and go on where they stopped', async () => {
+      const server = deferred<Ear<v1.Record, v1.Record>>();
+      const { client } = await chatting((stream) => server.resolve(new Ear(stream, () => stream.pause())));
+      const ear = new Ear(client.chat());
+      for (let i = 0; i < 10; i += 1) ear.stream.write(record(`${i}`));
+      ear.stream.end();
+      const serverEar = await server.promise;
+      for (let i = 1; i <= 10; i += 1) {
+        await serverEar.until(() => serverEar.messages.length === i);
+        await settled();
+        expect(serverEar.messages.map(text)).toEqual(Array.from({ length: i }, (_, at) => `${at}`));
+        expect(serverEar.ended).toBe(false);
+        serverEar.stream.resume();
+      }
+      await serverEar.until(() => serverEar.ended);
+      serverEar.stream.end();
+      expect(await ear.closed).toBeUndefined();
+    });
+
+    test('deliver nothing after a cancel, not even what a paused end had taken in', async () => {
+      const { client } = await chatting((stream) => {
+        void new Ear(stream);
+        for (let i = 0; i < 50; i += 1) stream.write(record(`${i}`));
+      });
+      const ear = new Ear(client.chat());
+      ear.stream.pause();
+      for (let i = 0; i < 10; i += 1) await settled();
+      ear.stream.resume();
+      ear.stream.cancel();
+      expect((await ear.closed)?.facts?.cancelled).toBe(true);
+      expect(ear.events).toEqual(['close']);
     });
 
     test('do not tell a muted end of what was on its way when it cancelled', async () => {

@@ -133,6 +133,10 @@ function channelOptions(limits: ClientLimits, tls: ClientTls | undefined): Clien
     // A pod that was replaced has a new address under its old name.
     'grpc.dns_min_time_between_resolutions_ms': 1_000,
     'grpc.enable_retries': 0,
+    // grpc-js calls a write back as soon as its message is in this buffer, retries or not. It lets writes overlap
+    // (measured: uploads of 64 KiB at twice the speed) and adds at most this much to a stream's bufferedBytes.
+    'grpc.per_rpc_retry_buffer_size': 1024 * 1024,
+    'grpc.retry_buffer_size': 16 * 1024 * 1024,
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,

@@ -3,7 +3,8 @@
  * and reading that really stops when paused.
  *
  * Invariants:
- *   G1  bufferedBytes is the sum of the messages whose write has not been called back
+ *   G1  bufferedBytes is the sum of the messages whose write has not been called back; a client's
+ *       channel holds up to 1 MiB more for each stream (channel.ts)
  *   G2  more than `maxBufferedBytes` never wait, but for one single message
  *   G3  while paused at most one more message is taken from the transport
  */
@@ -53,10 +54,7 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
     if (readable === undefined) return;
     readable.on('data', (bytes: Buffer) => this.#onData(bytes));
     readable.on('end', () => this.onReadEnd());
-    if (!this.#paused) return;
-    readable.pause();
-    // Without a first read grpc-js's client takes in and keeps whatever comes, without any bound.
-    readable.read(0);
+    if (this.#paused) readable.pause();
   }
 
   protected onReadEnd(): void {
@@ -123,7 +121,10 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
     this.receiveDrain();
   }
 
-  /** Node would read 16 messages ahead of a paused reader, whatever their size. */
+  /**
+   * Node would read 16 messages ahead of a paused reader, whatever their size. The first read must
+   * pass all the same: until then grpc-js's client takes in and keeps whatever comes, without bound.
+   */
   #readOnlyWhenWanted(readable: Readable | Duplex): void {
     const read = readable._read.bind(readable);
     let first = true;
