@@ -1,11 +1,26 @@
 /** What the broker counts, under Kafka's names in Prometheus style. Once a batch or a request, never once a record. */
-import type { Counter, Gauge, Histogram, Metrics } from '@barnabas/common';
+import type { Counter, Histogram, Metrics } from '@barnabas/common';
 
 /** Seconds. */
 const REQUEST_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** The kinds of request that are timed, as Kafka names them. */
 export type TimedRequest = 'Produce' | 'ListOffsets' | 'DeleteRecords' | 'InitProducerId';
+
+/** Values that are worked out when somebody looks. */
+const SAMPLED = {
+  partitions: ['barnabas_partitions', 'Replicas on this broker (PartitionCount).'],
+  leaders: ['barnabas_leader_partitions', 'Partitions that this broker leads (LeaderCount).'],
+  offlineReplicas: ['barnabas_offline_replicas', 'Replicas whose log has failed (OfflineReplicaCount).'],
+  underMinIsr: [
+    'barnabas_under_min_isr_partitions',
+    'Partitions led here with fewer in-sync replicas than min.insync.replicas (UnderMinIsrPartitionCount).',
+  ],
+  purgatorySize: ['barnabas_produce_purgatory_size', 'Produce entries that wait for their acks (PurgatorySize).'],
+  queuedRequestBytes: ['barnabas_queued_request_bytes', 'Bytes that wait for the disk; see queued.max.request.bytes.'],
+} as const;
+
+export type SampledValues = Readonly<Record<keyof typeof SAMPLED, () => number>>;
 
 export class BrokerMetrics {
   readonly #messagesIn: Counter;
@@ -17,16 +32,11 @@ export class BrokerMetrics {
   readonly #fetchRequests: Counter;
   readonly #failedFetchRequests: Counter;
   readonly #requestSeconds: Histogram;
-  readonly #partitions: Gauge;
-  readonly #leaders: Gauge;
-  readonly #offline: Gauge;
-  readonly #underMinIsr: Gauge;
 
   constructor(private readonly metrics: Metrics) {
     const topic = ['topic'];
     const counter = (name: string, help: string, labels: readonly string[] = topic) =>
       metrics.counter({ name, help, labels });
-    const gauge = (name: string, help: string) => metrics.gauge({ name, help });
     this.#messagesIn = counter('barnabas_messages_in_total', 'Records appended (MessagesInPerSec).');
     this.#bytesIn = counter('barnabas_bytes_in_total', 'Bytes of batches appended (BytesInPerSec).');
     this.#bytesOut = counter('barnabas_bytes_out_total', 'Bytes of batches sent to consumers (BytesOutPerSec).');
@@ -58,13 +68,6 @@ export class BrokerMetrics {
       labels: ['request'],
       buckets: REQUEST_BUCKETS,
     });
-    this.#partitions = gauge('barnabas_partitions', 'Replicas on this broker (PartitionCount).');
-    this.#leaders = gauge('barnabas_leader_partitions', 'Partitions that this broker leads (LeaderCount).');
-    this.#offline = gauge('barnabas_offline_replicas', 'Replicas whose log has failed (OfflineReplicaCount).');
-    this.#underMinIsr = gauge(
-      'barnabas_under_min_isr_partitions',
-      'Partitions led here with fewer in-sync replicas than min.insync.replicas (UnderMinIsrPartitionCount).',
-    );
   }
 
   appended(topic: string, records: number, bytes: number): void {
@@ -94,37 +97,10 @@ export class BrokerMetrics {
     this.#requestSeconds.observe(ms / 1000, { request });
   }
 
-  partitionCounts(counts: {
-    readonly all: number;
-    readonly led: number;
-    readonly offline: number;
-    readonly underMinIsr: number;
-  }): void {
-    this.#partitions.set(counts.all);
-    this.#leaders.set(counts.led);
-    this.#offline.set(counts.offline);
-    this.#underMinIsr.set(counts.underMinIsr);
-  }
-
-  /** Gauges that are read when somebody looks. */
-  sample(read: {
-    readonly purgatorySize: () => number;
-    readonly bytesWaitingForDisk: () => number;
-    readonly openDatabases: () => number;
-    readonly tailCacheBytes: () => number;
-  }): void {
-    const sampled = (name: string, help: string, value: () => number) => this.metrics.sampled({ name, help }, value);
-    sampled(
-      'barnabas_produce_purgatory_size',
-      'Produce entries waiting for their acks (PurgatorySize).',
-      read.purgatorySize,
-    );
-    sampled(
-      'barnabas_queued_request_bytes',
-      'Bytes that wait for the disk; see queued.max.request.bytes.',
-      read.bytesWaitingForDisk,
-    );
-    sampled('barnabas_open_databases', 'Partition databases open now.', read.openDatabases);
-    sampled('barnabas_tail_cache_bytes', 'Memory taken by recent batches.', read.tailCacheBytes);
+  /** Gauges that are worked out when somebody looks. */
+  sample(read: SampledValues): void {
+    for (const [key, [name, help]] of Object.entries(SAMPLED) as [keyof SampledValues, readonly [string, string]][]) {
+      this.metrics.sampled({ name, help }, read[key]);
+    }
   }
 }

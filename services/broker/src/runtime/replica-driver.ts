@@ -64,6 +64,7 @@ export class ReplicaDriver {
   readonly #events: Event[] = [];
   #inTurn = false;
   #over = false;
+  #refusing = false;
   #timer: Timer | undefined;
 
   constructor(private readonly options: ReplicaDriverOptions) {
@@ -87,7 +88,7 @@ export class ReplicaDriver {
   }
 
   produce(partition: ReplicaPartition, input: ProduceInput<ProduceToken>): void {
-    if (this.#over) input.token.answer({ kind: 'refused', error: notServing() });
+    if (this.#over || this.#refusing) input.token.answer({ kind: 'refused', error: notServing() });
     else this.#dispatch({ type: 'produce', partition, input });
   }
 
@@ -131,6 +132,11 @@ export class ReplicaDriver {
       listeners.delete(listener);
       if (listeners.size === 0 && this.#listeners.get(partition) === listeners) this.#listeners.delete(partition);
     };
+  }
+
+  /** Refuses new entries from now on; those on their way are still answered. */
+  refuseProduce(): void {
+    this.#refusing = true;
   }
 
   /** Takes no more events; what was appended stays with the log manager, which is closed by its owner. */

@@ -1,0 +1,219 @@
+/**
+ * The broker as a role: follows the metadata log, holds the replicas it is given, serves those it
+ * leads, and lives with the controller (runtime/lifecycle.ts).
+ *
+ * Start:  follow metadata -> know the cluster -> lock and open the log directory -> register -> be
+ *         unfenced -> delete stray logs -> serve.
+ * Stop:   ask for leave -> refuse new entries -> everything appended is stable and answered -> end
+ *         readers -> close logs.
+ * A broken invariant anywhere, or a controller that refuses this broker for good, ends the role
+ * (`failed`). A log that fails takes only its partition offline.
+ */
+import { deferred } from '@barnabas/common';
+import { openLogManager } from '@barnabas/log';
+import { configuredBroker } from '@barnabas/metadata';
+import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
+import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
+import type { MetadataService } from '@barnabas/metadata/service';
+import { BarnabasError } from '@barnabas/protocol';
+import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
+import { brokerConfigEntries } from './config.js';
+import type { BrokerConfig } from './config.js';
+import type { ProducerIdBlock } from './handlers/init-producer-id.js';
+import { logService } from './log-service.js';
+import { ReplicaNode } from './replica-node.js';
+import type { OpenLogs } from './replica-node.js';
+import { endpointsOf } from './runtime/endpoints.js';
+import { BrokerLifecycle } from './runtime/lifecycle.js';
+import { ReplicaPublisher } from './runtime/metadata-publisher.js';
+import { BrokerMetrics } from './runtime/metrics.js';
+import { TopicConfigs } from './runtime/topic-configs.js';
+
+export interface BrokerOptions {
+  readonly config: BrokerConfig;
+  readonly environment: Environment;
+  readonly connector: Connector;
+  /** LevelDB under log.dir unless told otherwise. */
+  readonly openLogs?: OpenLogs;
+}
+
+/** How a stop divides its grace: leave of the controller first, then what is on its way. */
+const LEAVE_SHARE = 0.6;
+const DRAIN_SHARE = 0.3;
+
+export function createBroker(options: BrokerOptions): Role {
+  return new Broker(options);
+}
+
+class Broker implements Role {
+  readonly name = 'broker';
+  readonly services: readonly ServiceRegistration[];
+  readonly failed: Promise<never>;
+  readonly #failure = deferred<never>();
+  readonly #environment: Environment;
+  readonly #metrics: BrokerMetrics;
+  readonly #configs: TopicConfigs;
+  readonly #publisher: ReplicaPublisher;
+  readonly #follower: MetadataFollower;
+  readonly #controller: ControllerClient;
+  readonly #metadataService: MetadataService;
+  readonly #lifecycle: BrokerLifecycle;
+  /** From the opening of the log directory on. */
+  #node: ReplicaNode | undefined;
+  #serves = false;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(private readonly options: BrokerOptions) {
+    const { config, connector } = options;
+    const nodeId = config['node.id'];
+    const voters = config['controller.quorum.voters'];
+    const logger = options.environment.logger.child({ role: 'broker', nodeId });
+    const { clock, timers, random, metrics } = options.environment;
+    const configured = configuredBroker(nodeId, brokerConfigEntries(config));
+    this.#environment = { ...options.environment, logger };
+    this.failed = this.#failure.promise;
+    // Whoever runs the role looks at `failed`; one that nobody looks at must not end the process.
+    this.failed.catch(() => {});
+    this.#metrics = new BrokerMetrics(metrics);
+    this.#configs = new TopicConfigs(configured);
+    this.#publisher = new ReplicaPublisher(nodeId, this.#configs);
+    this.#controller = new ControllerClient({ connector, voters, clock, timers, random, logger });
+    this.#follower = new MetadataFollower({ connector, voters, nodeId, timers, random, logger });
+    const source = this.#follower;
+    this.#metadataService = createMetadataService({ source, voters, controller: this.#controller });
+    // Replicas first: whoever hears of a leader here must find it.
+    this.#follower.addPublisher(this.#publisher);
+    this.#follower.addPublisher(this.#metadataService.publisher);
+    this.#lifecycle = this.#makeLifecycle();
+    this.services = [
+      logService(() => (this.#serves ? this.#node?.serving : undefined), clock, this.#fail),
+      this.#metadataService.registration,
+      adminForwarder({ source, controller: this.#controller, connector, broker: configured }),
+    ];
+  }
+
+  start(bound: BoundAddress): Promise<void> {
+    this.#starting ??= this.#start(bound);
+    return this.#starting;
+  }
+
+  stop(graceMs: number): Promise<void> {
+    this.#stopping ??= this.#stop(graceMs);
+    return this.#stopping;
+  }
+
+  async #start(bound: BoundAddress): Promise<void> {
+    this.#follower.failed.catch(this.#fail);
+    this.#follower.start();
+    await this.#metadataLoaded();
+    const node = await this.#openNode();
+    const { clusterId } = this.#follower.image;
+    await this.#lifecycle.start(endpointsOf(this.options.config, bound), clusterId);
+    await node.begin();
+    this.#assertStarting();
+    this.#serves = true;
+    this.#environment.logger.info('The broker serves', { clusterId });
+  }
+
+  async #metadataLoaded(): Promise<void> {
+    const { timers } = this.#environment;
+    const timeoutMs = this.options.config['initial.broker.registration.timeout.ms'];
+    const late = deferred<never>();
+    const timer = timers.after(timeoutMs, () =>
+      late.reject(
+        new BarnabasError(
+          'BROKER_NOT_AVAILABLE',
+          `no controller has answered within ${timeoutMs} ms: look at the controllers and at controller.quorum.voters`,
+        ),
+      ),
+    );
+    try {
+      await Promise.race([this.#follower.ready, late.promise]);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #openNode(): Promise<ReplicaNode> {
+    this.#assertStarting();
+    const { config, openLogs = openLogManager } = this.options;
+    this.#node = await ReplicaNode.open({
+      config,
+      openLogs,
+      environment: this.#environment,
+      configs: this.#configs,
+      publisher: this.#publisher,
+      follower: this.#follower,
+      metrics: this.#metrics,
+      allocateProducerIds: this.#allocateProducerIds,
+      onFault: this.#fail,
+    });
+    this.#assertStarting();
+    return this.#node;
+  }
+
+  #assertStarting(): void {
+    if (this.#stopping !== undefined) throw new BarnabasError('BROKER_NOT_AVAILABLE', 'the broker was stopped');
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    const { logger } = this.#environment;
+    logger.info('The broker stops', { graceMs });
+    if (this.#serves && this.options.config['controlled.shutdown.enable']) {
+      await this.#lifecycle.leave(graceMs * LEAVE_SHARE);
+    }
+    const drained = this.#node?.drain() ?? Promise.resolve();
+    await this.#within(drained, graceMs * DRAIN_SHARE);
+    this.#serves = false;
+    await this.#lifecycle.stop();
+    this.#follower.stop();
+    this.#metadataService.stop();
+    // A start that is under way notices, and ends with what it was waiting for.
+    await this.#starting?.catch(() => {});
+    await this.#node?.close();
+    logger.info('The broker has stopped');
+  }
+
+  /** Resolves when the work is done or the time is up. */
+  async #within(work: Promise<void>, ms: number): Promise<void> {
+    const timeUp = deferred<void>();
+    const timer = this.#environment.timers.after(ms, () => timeUp.resolve());
+    await Promise.race([work, timeUp.promise]);
+    timer.cancel();
+  }
+
+  #makeLifecycle(): BrokerLifecycle {
+    const { config } = this.options;
+    const { clock, timers, random, logger } = this.#environment;
+    return new BrokerLifecycle({
+      nodeId: config['node.id'],
+      rack: config['broker.rack'] ?? '',
+      controller: this.#controller,
+      source: this.#follower,
+      heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],
+      registrationTimeoutMs: config['initial.broker.registration.timeout.ms'],
+      clock,
+      timers,
+      random,
+      logger,
+      onFault: this.#fail,
+    });
+  }
+
+  readonly #allocateProducerIds = (): Promise<ProducerIdBlock> => {
+    const { config } = this.options;
+    const request = { brokerId: config['node.id'], brokerEpoch: this.#lifecycle.brokerEpoch };
+    return this.#controller.allocateProducerIds(request, { timeoutMs: config['request.timeout.ms'] });
+  };
+
+  readonly #fail = (fault: Error): void => {
+    if (this.#stopping !== undefined) return;
+    this.#serves = false;
+    this.#environment.logger.error('The broker has a fault and ends', {
+      action: 'restart it; if it recurs, report it with this line',
+      error: fault,
+    });
+    this.#failure.reject(fault);
+  };
+}

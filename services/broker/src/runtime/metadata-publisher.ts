@@ -1,0 +1,43 @@
+/** Brings changes of metadata to the replicas: configuration first, then who holds and leads what. */
+import { changesBetween, emptyImage } from '@barnabas/metadata';
+import type { ImageChanges, MetadataImage, MetadataPublisher } from '@barnabas/metadata';
+import { assignmentChanges } from '../core/index.js';
+import type { ReplicaDriver } from './replica-driver.js';
+import type { TopicConfigs } from './topic-configs.js';
+
+export class ReplicaPublisher implements MetadataPublisher {
+  readonly name = 'replicas';
+  #driver: ReplicaDriver | undefined;
+
+  constructor(
+    private readonly nodeId: number,
+    private readonly configs: TopicConfigs,
+  ) {}
+
+  /** Until there is a driver only configurations are kept; it then gets everything that the image says so far. */
+  attach(driver: ReplicaDriver, image: MetadataImage): void {
+    this.#driver = driver;
+    this.#assign(driver, changesBetween(emptyImage, image), image);
+  }
+
+  publish(changes: ImageChanges, image: MetadataImage): void {
+    this.configs.update(changes, image);
+    const driver = this.#driver;
+    if (driver === undefined) return;
+    if (changes.changedBrokerConfigs.size + changes.changedTopicConfigs.size > 0) this.#reconfigure(driver, changes);
+    this.#assign(driver, changes, image);
+  }
+
+  #assign(driver: ReplicaDriver, changes: ImageChanges, image: MetadataImage): void {
+    const assigned = assignmentChanges(this.nodeId, changes, image, (topic) => this.configs.topicConfig(topic));
+    if (assigned.length > 0) driver.assigned(assigned);
+  }
+
+  /** Logs that are open take their new rules at once; others get them when they open. */
+  #reconfigure(driver: ReplicaDriver, { changedBrokerConfigs, changedTopicConfigs }: ImageChanges): void {
+    for (const partition of driver.partitions()) {
+      if (changedBrokerConfigs.size === 0 && !changedTopicConfigs.has(partition.topic)) continue;
+      driver.openedLog(partition)?.configure(this.configs.logConfig(partition.topic));
+    }
+  }
+}
