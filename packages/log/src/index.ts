@@ -1,2 +1,11 @@
+export { dumpLog, partitionOfDirectory } from './dump-log.js';
+export type { DumpedEntry, DumpOptions } from './dump-log.js';
 export * from './log-config.js';
+export { DEFAULT_LOG_LIMITS } from './log-limits.js';
+export type { EpochStart } from './leader-epochs.js';
+export type { ProducedBatch, ProducerEntry } from './producer-states.js';
+export type { SegmentEnd } from './segment-end.js';
+export type { SegmentSummary } from './segments.js';
+export { openLogManager } from './stored-log-manager.js';
+export type { TimeIndexEntry } from './time-index.js';
 export * from './types.js';

@@ -8,6 +8,9 @@ export interface LogConfig {
   readonly cleanupPolicy: readonly ('delete' | 'compact')[];
   /** 'producer' keeps what the producer chose. */
   readonly compressionType: 'producer' | 'uncompressed' | Exclude<CompressionType, 'none'>;
+  /** -1 leaves it to zlib. */
+  readonly compressionGzipLevel: number;
+  readonly compressionZstdLevel: number;
   /** Milliseconds between a log's deletion and that of its files. */
   readonly fileDeleteDelayMs: number;
   /** A sync after this many records; 1, unlike Kafka's default, syncs every write before it is acknowledged. */
@@ -32,6 +35,8 @@ const HOUR_MS = 3_600_000;
 export const DEFAULT_LOG_CONFIG: LogConfig = Object.freeze({
   cleanupPolicy: Object.freeze(['delete'] as const),
   compressionType: 'producer',
+  compressionGzipLevel: -1,
+  compressionZstdLevel: 3,
   fileDeleteDelayMs: 60_000,
   flushMessages: 1,
   flushMs: UNLIMITED,

@@ -110,7 +110,7 @@ export interface PartitionLog extends TopicPartition {
 
   /**
    * Appends a producer's batches (one or more, concatenated) behind the log end. The buffer is copied.
-   * Compression is not changed here: see conformBatches.
+   * Where compression.type asks for it they are encoded anew first.
    */
   appendAsLeader(batches: Buffer, options: LeaderAppendOptions): LeaderAppendResult;
   /** Appends a leader's batches as they are; they must start at the log end. The buffer is copied. */

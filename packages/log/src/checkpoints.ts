@@ -1,0 +1,135 @@
+/**
+ * The small database of a log directory: whose it is, and what changes in place, which would spoil
+ * the growing keys of a partition's own database: high watermarks and log start offsets.
+ *
+ * Its being open is the lock on the directory: a second process is refused by LevelDB.
+ */
+import { BarnabasError, crc32c } from '@barnabas/protocol';
+import { StoreError } from '@barnabas/store';
+import type { KeyValueStore, StoreFactory, StoreOperation } from '@barnabas/store';
+
+export interface Checkpoint {
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+}
+
+export const CHECKPOINTS = 'checkpoints';
+
+const NOTHING: Checkpoint = { highWatermark: 0, logStartOffset: 0 };
+const OWNER_KEY = Buffer.from('owner');
+const OWNER_VERSION = 1;
+const VALUE_BYTES = 20;
+/** Little is written here, so little is reserved. */
+const WRITE_BUFFER_BYTES = 256 * 1024;
+
+export class Checkpoints {
+  /** As on disk, to write only what changed. */
+  readonly #written = new Map<string, Checkpoint>();
+
+  private constructor(private readonly store: KeyValueStore) {}
+
+  /** Locks the directory. Throws INCONSISTENT_CLUSTER_ID when it belongs to somebody else. */
+  static async open(
+    factory: StoreFactory,
+    directory: string,
+    owner: { readonly clusterId: string; readonly nodeId: number },
+  ): Promise<Checkpoints> {
+    const store = await factory
+      .open(`${directory}/${CHECKPOINTS}`, { writeBufferBytes: WRITE_BUFFER_BYTES })
+      .catch((error: unknown) => {
+        throw directoryFailure(directory, error);
+      });
+    try {
+      await checkOwner(store, directory, owner);
+      return new Checkpoints(store);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  async read(topicId: string, partition: number): Promise<Checkpoint> {
+    const key = keyFor(topicId, partition);
+    const value = await this.store.get(Buffer.from(key));
+    const checkpoint = value === undefined ? undefined : decode(value);
+    if (checkpoint !== undefined) this.#written.set(key, checkpoint);
+    return checkpoint ?? NOTHING;
+  }
+
+  /** Writes those that changed, in one write. */
+  async write(
+    entries: Iterable<{ readonly topicId: string; readonly partition: number; readonly checkpoint: Checkpoint }>,
+    options: { readonly sync: boolean },
+  ): Promise<void> {
+    const operations: StoreOperation[] = [];
+    const changed = new Map<string, Checkpoint>();
+    for (const { topicId, partition, checkpoint } of entries) {
+      const key = keyFor(topicId, partition);
+      const before = this.#written.get(key) ?? NOTHING;
+      const isSame =
+        before.highWatermark === checkpoint.highWatermark && before.logStartOffset === checkpoint.logStartOffset;
+      if (isSame) continue;
+      operations.push({ type: 'put', key: Buffer.from(key), value: encode(checkpoint) });
+      changed.set(key, checkpoint);
+    }
+    if (operations.length === 0 && !options.sync) return;
+    await this.store.write(operations, options);
+    for (const [key, checkpoint] of changed) this.#written.set(key, checkpoint);
+  }
+
+  async forget(topicId: string, partition: number): Promise<void> {
+    const key = keyFor(topicId, partition);
+    this.#written.delete(key);
+    await this.store.write([{ type: 'del', key: Buffer.from(key) }], { sync: false });
+  }
+
+  close(): Promise<void> {
+    return this.store.close();
+  }
+}
+
+function keyFor(topicId: string, partition: number): string {
+  return `log/${topicId}/${partition}`;
+}
+
+function encode({ highWatermark, logStartOffset }: Checkpoint): Buffer {
+  const value = Buffer.allocUnsafe(VALUE_BYTES);
+  value.writeBigInt64BE(BigInt(highWatermark), 0);
+  value.writeBigInt64BE(BigInt(logStartOffset), 8);
+  value.writeUInt32BE(crc32c(value.subarray(0, 16)), 16);
+  return value;
+}
+
+/** Undefined for damaged bytes: both offsets have a safe substitute, 0, which the log itself corrects. */
+function decode(value: Buffer): Checkpoint | undefined {
+  if (value.length !== VALUE_BYTES || value.readUInt32BE(16) !== crc32c(value.subarray(0, 16))) return undefined;
+  return { highWatermark: Number(value.readBigInt64BE(0)), logStartOffset: Number(value.readBigInt64BE(8)) };
+}
+
+async function checkOwner(
+  store: KeyValueStore,
+  directory: string,
+  owner: { readonly clusterId: string; readonly nodeId: number },
+): Promise<void> {
+  const found = await store.get(OWNER_KEY);
+  const ours = JSON.stringify({ version: OWNER_VERSION, clusterId: owner.clusterId, nodeId: owner.nodeId });
+  if (found === undefined) {
+    await store.write([{ type: 'put', key: OWNER_KEY, value: Buffer.from(ours) }], { sync: true });
+    return;
+  }
+  if (found.toString() === ours) return;
+  throw new BarnabasError(
+    'INCONSISTENT_CLUSTER_ID',
+    `${directory} belongs to ${found.toString()}, not to cluster ${owner.clusterId}, node ${owner.nodeId}: set log.dir, cluster.id and node.id to what belongs together`,
+    { directory, clusterId: owner.clusterId, nodeId: owner.nodeId },
+  );
+}
+
+function directoryFailure(directory: string, error: unknown): Error {
+  if (!(error instanceof StoreError)) return error instanceof Error ? error : new Error(String(error));
+  const why =
+    error.kind === 'locked'
+      ? `${directory} is in use by another process: stop it, or give each broker its own log.dir`
+      : `${directory} cannot be used: ${error.message}`;
+  return new BarnabasError('KAFKA_STORAGE_ERROR', why, { directory, kind: error.kind }, { cause: error });
+}

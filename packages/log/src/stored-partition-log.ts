@@ -1,0 +1,456 @@
+/**
+ * A partition log over one database: puts the parts together and owns none of their rules.
+ *
+ *   append-plan    what may be appended        log-state      what is known of it afterwards
+ *   log-writer     how it gets to disk         tail-cache     what is still in memory
+ *   stored-batches what is read from disk      recovery       what a database is worth at open
+ *
+ * Invariants: L1 to L8 of docs/protocols/partition-log.md. Changes of the log's shape (truncation,
+ * retention, closing, verification) run one at a time; appends and reads need no turn.
+ */
+import { assert, EventQueue } from '@barnabas/common';
+import type { Clock, Logger, Timers } from '@barnabas/common';
+import { BarnabasError } from '@barnabas/protocol';
+import type { KeyValueStore } from '@barnabas/store';
+import { planFollowerAppend, planLeaderAppend } from './append-plan.js';
+import type { PlannedBatch } from './append-plan.js';
+import { keyAt } from './keys.js';
+import type { LogConfig } from './log-config.js';
+import type { LogMetrics } from './log-metrics.js';
+import { LogHealth } from './log-health.js';
+import type { LogState } from './log-state.js';
+import { LogWriter } from './log-writer.js';
+import type { StoreHandle } from './open-stores.js';
+import { deleteFrom, recover, restartAt } from './recovery.js';
+import type { Recovered } from './recovery.js';
+import { reportRecovery } from './report-recovery.js';
+import type { Checkpointed } from './report-recovery.js';
+import { isDueToClose, retainedFrom } from './retention.js';
+import { decodeSegmentEnd, encodeSegmentEnd } from './segment-end.js';
+import type { SegmentSummary } from './segments.js';
+import { corruptLog, failedStorage, nameOf } from './storage-errors.js';
+import { batchStart, contiguousBatches, CorruptEntry, readBatches } from './stored-batches.js';
+import type { LogTail } from './tail-cache.js';
+import { findMaxTimestamp, findTimestamp } from './timestamp-lookup.js';
+import type { LookupSource } from './timestamp-lookup.js';
+import type {
+  AppendResult,
+  EpochEndOffset,
+  LeaderAppendOptions,
+  LeaderAppendResult,
+  LogLimits,
+  PartitionLog,
+  ReadRequest,
+  ReadResult,
+  RetentionResult,
+  TimestampAndOffset,
+  TopicPartition,
+  VerifyReport,
+} from './types.js';
+
+export interface LogEnvironment {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly metrics: LogMetrics;
+  readonly limits: LogLimits;
+  readonly store: StoreHandle;
+  readonly tail: LogTail;
+  /** Puts the log start offset on disk, so that deleted records do not come back. */
+  readonly persistLogStart: () => Promise<void>;
+  readonly onOffline: (log: PartitionLog, error: BarnabasError) => void;
+}
+
+export class StoredPartitionLog implements PartitionLog {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly #health: LogHealth;
+  readonly #writer: LogWriter;
+  readonly #maintenance = new EventQueue();
+  #state: LogState;
+  #highWatermark: number;
+  /** Whether the last append was a leader's: only then does the tail stay in memory. */
+  #isLeading = false;
+  /** Truncations begun and finished, so that a read can tell that the log changed under it: odd during one. */
+  #truncationSteps = 0;
+
+  private constructor(
+    partition: TopicPartition,
+    private currentConfig: LogConfig,
+    private readonly environment: LogEnvironment,
+    recovered: Recovered,
+    checkpointed: Checkpointed,
+  ) {
+    this.topic = partition.topic;
+    this.topicId = partition.topicId;
+    this.partition = partition.partition;
+    this.#state = recovered.state;
+    this.#highWatermark = Math.min(checkpointed.highWatermark, this.logEndOffset);
+    this.#writer = new LogWriter(
+      {
+        store: environment.store,
+        clock: environment.clock,
+        timers: environment.timers,
+        metrics: environment.metrics,
+        maxWriteBytes: environment.limits.maxWriteBytes,
+        maxUnstableBytes: environment.limits.maxUnstableBytes,
+        policy: () => this.currentConfig,
+        onWritten: (endOffset) => environment.tail.written(endOffset, this.#isLeading),
+        onFailure: (error) => this.#health.blameWrite(error),
+      },
+      this.logEndOffset,
+    );
+    this.#health = new LogHealth(this, {
+      logger: environment.logger,
+      onOffline: (error) => {
+        this.#writer.stop(error);
+        environment.tail.forget();
+        environment.onOffline(this, error);
+      },
+    });
+  }
+
+  /** Recovers the log. Throws KAFKA_STORAGE_ERROR, which says where, when its database is damaged. */
+  static async open(
+    partition: TopicPartition,
+    config: LogConfig,
+    environment: LogEnvironment,
+    checkpointed: Checkpointed,
+  ): Promise<StoredPartitionLog> {
+    const began = environment.clock.monotonic();
+    try {
+      const recovered = await environment.store.use(async (store) => {
+        const found = await recover(store, {
+          logStartOffset: checkpointed.logStartOffset,
+          now: environment.clock.now(),
+        });
+        await store.sync();
+        return found;
+      });
+      reportRecovery(partition, recovered, checkpointed, environment, began);
+      return new StoredPartitionLog(partition, config, environment, recovered, checkpointed);
+    } catch (error) {
+      if (error instanceof CorruptEntry) throw corruptLog(partition, error.offset, error.message, error);
+      throw failedStorage(partition, error);
+    }
+  }
+
+  get config(): LogConfig {
+    return this.currentConfig;
+  }
+
+  get logStartOffset(): number {
+    return this.#state.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.#state.logEndOffset;
+  }
+
+  get stableEndOffset(): number {
+    return this.#writer.stableEndOffset;
+  }
+
+  get recoveryPoint(): number {
+    return this.#writer.recoveryPoint;
+  }
+
+  get sizeInBytes(): number {
+    return this.#state.segments.sizeInBytes;
+  }
+
+  get latestEpoch(): number {
+    return this.#state.epochs.latest;
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  get offline(): BarnabasError | undefined {
+    return this.#health.offline;
+  }
+
+  get unstableBytes(): number {
+    return this.#writer.unstableBytes;
+  }
+
+  get isSaturated(): boolean {
+    return this.#writer.isSaturated;
+  }
+
+  configure(config: LogConfig): void {
+    this.currentConfig = config;
+  }
+
+  noteHighWatermark(offset: number): void {
+    assert(offset <= this.logEndOffset, 'the high watermark is not above the log end', {
+      highWatermark: offset,
+      logEndOffset: this.logEndOffset,
+    });
+    this.#highWatermark = offset;
+  }
+
+  appendAsLeader(batches: Buffer, options: LeaderAppendOptions): LeaderAppendResult {
+    this.#health.mustBeUsable();
+    const plan = planLeaderAppend(this.#state, this.currentConfig, batches, options);
+    if (plan.kind === 'append') {
+      const result = this.#append(plan.batches, options.now, true);
+      return { ...result, logAppendTime: plan.logAppendTime, duplicate: false };
+    }
+    const { baseOffset, lastOffset } = plan;
+    const stable = lastOffset < this.stableEndOffset ? Promise.resolve() : this.#writer.whenStable();
+    return { baseOffset, lastOffset, logAppendTime: -1, duplicate: true, stable };
+  }
+
+  appendAsFollower(batches: Buffer): AppendResult {
+    this.#health.mustBeUsable();
+    return this.#append(planFollowerAppend(this.#state, batches), this.environment.clock.now(), false);
+  }
+
+  whenDrained(): Promise<void> {
+    return this.#writer.whenDrained();
+  }
+
+  whenStable(): Promise<void> {
+    return this.#writer.whenStable();
+  }
+
+  flush(): Promise<void> {
+    return this.#writer.flush();
+  }
+
+  async read(request: ReadRequest): Promise<ReadResult> {
+    this.#health.mustBeUsable();
+    const { offset } = request;
+    this.#mustHave(offset);
+    const maxOffset = Math.min(request.maxOffset, this.logEndOffset);
+    if (offset >= maxOffset) return { batches: [], nextOffset: offset };
+    const cached = this.environment.tail.read({ ...request, maxOffset });
+    if (cached !== undefined) return this.#counted(cached, 'cache');
+    const onDisk = { ...request, maxOffset: Math.min(maxOffset, this.stableEndOffset) };
+    return this.#counted(await this.#fromDisk(offset, (store) => readBatches(store, onDisk)), 'disk');
+  }
+
+  async offsetForTimestamp(
+    timestamp: number,
+    { maxOffset }: { readonly maxOffset: number },
+  ): Promise<TimestampAndOffset | undefined> {
+    this.#health.mustBeUsable();
+    return findTimestamp(this.#lookupSource(), timestamp, Math.min(maxOffset, this.logEndOffset));
+  }
+
+  async offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined> {
+    this.#health.mustBeUsable();
+    return findMaxTimestamp(this.#lookupSource());
+  }
+
+  endOffsetForEpoch(leaderEpoch: number): EpochEndOffset | undefined {
+    return this.#state.epochs.endOffsetFor(leaderEpoch, this.logEndOffset);
+  }
+
+  truncateTo(offset: number): Promise<void> {
+    if (offset < this.logStartOffset) return this.truncateFullyAndStartAt(offset);
+    if (offset >= this.logEndOffset) return Promise.resolve();
+    return this.#reshape(async (store) => deleteFrom(store, await batchStart(store, offset)));
+  }
+
+  truncateFullyAndStartAt(offset: number): Promise<void> {
+    return this.#reshape(async (store) => {
+      const nothing = encodeSegmentEnd({ segments: [], timeIndex: [], epochs: [], producers: [] });
+      await restartAt(store, offset, nothing);
+    }, offset);
+  }
+
+  async deleteRecordsBefore(offset: number): Promise<void> {
+    this.#health.mustBeUsable();
+    if (offset < 0 || offset > this.logEndOffset) throw this.#outOfRange(offset);
+    if (offset <= this.logStartOffset) return;
+    this.#state.moveLogStart(offset);
+    await this.#maintain(async () => {
+      await this.environment.persistLogStart();
+      await this.#deleteSegmentsBelowStart();
+    });
+  }
+
+  applyRetention(input: { readonly now: number; readonly highWatermark: number }): Promise<RetentionResult> {
+    return this.#maintain(async () => {
+      this.#state.producers.expire(input.now, this.environment.limits.producerIdExpirationMs);
+      if (isDueToClose(this.#state.segments.active, this.currentConfig, input)) await this.#closeSegment();
+      const view = {
+        closed: this.#state.segments.closed,
+        sizeInBytes: this.sizeInBytes,
+        logStartOffset: this.logStartOffset,
+      };
+      this.#state.moveLogStart(retainedFrom(view, this.currentConfig, input));
+      const deleted = await this.#deleteSegmentsBelowStart();
+      const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
+      return { logStartOffset: this.logStartOffset, deletedSegments: deleted.length, deletedBytes };
+    });
+  }
+
+  verify(): Promise<VerifyReport> {
+    return this.#maintain(async () => {
+      const counts = { batches: 0, records: 0, bytes: 0 };
+      const to = this.stableEndOffset;
+      try {
+        await this.#fromDisk(this.logStartOffset, async (store) => {
+          for await (const { header } of contiguousBatches(store, this.logStartOffset, to)) {
+            counts.batches++;
+            counts.records += header.recordCount;
+            counts.bytes += header.sizeInBytes;
+          }
+        });
+      } catch (error) {
+        if (error === this.offline) return { ...counts, corruption: this.offline };
+        throw error;
+      }
+      return { ...counts, corruption: undefined };
+    });
+  }
+
+  /** Leaves nothing to recover: all on disk, behind a segment end. The database may be closed then. */
+  async close(): Promise<void> {
+    if (this.offline === undefined && !this.#health.isClosed) {
+      await this.#maintain(async () => {
+        await this.#writer.flush();
+        if (!this.#state.segments.active.isEmpty) await this.#closeSegment();
+      }).catch((error: unknown) => {
+        // Whatever took the log offline was reported then.
+        if (this.offline === undefined) throw error;
+      });
+    }
+    await this.abandon();
+  }
+
+  /** Stops without leaving anything in order, as before a deletion. Nothing uses the database afterwards. */
+  async abandon(): Promise<void> {
+    this.#writer.stop(this.#health.close());
+    this.environment.tail.forget();
+    await this.#maintenance.close();
+    await this.#writer.whenIdle();
+  }
+
+  #append(batches: readonly PlannedBatch[], now: number, asLeader: boolean): AppendResult {
+    const [first, last] = [batches[0], batches.at(-1)];
+    assert(first !== undefined && last !== undefined, 'an append holds a batch');
+    this.#isLeading = asLeader;
+    const { active } = this.#state.segments;
+    const segmentEnd = active.isFull(first.header, this.currentConfig) ? this.#encodedSegmentEnd(now) : undefined;
+    for (const batch of batches) {
+      this.#state.appended(batch.header, now);
+      this.environment.tail.append(batch);
+    }
+    const stable = this.#writer.enqueue(first.header.baseOffset, segmentEnd, batches);
+    return { baseOffset: first.header.baseOffset, lastOffset: last.header.lastOffset, logAppendTime: -1, stable };
+  }
+
+  #encodedSegmentEnd(now: number): Buffer {
+    this.#state.producers.expire(now, this.environment.limits.producerIdExpirationMs);
+    return encodeSegmentEnd(this.#state.closeSegment());
+  }
+
+  /** Closes the active segment without waiting for it to fill. */
+  #closeSegment(): Promise<void> {
+    return this.#writer.enqueue(this.logEndOffset, this.#encodedSegmentEnd(this.environment.clock.now()), []);
+  }
+
+  /** Segments that end at or below the log start: their keys go, and then their disk space. */
+  async #deleteSegmentsBelowStart(): Promise<SegmentSummary[]> {
+    const dropped = this.#state.segments.dropBelow(this.logStartOffset);
+    const last = dropped.at(-1);
+    if (last === undefined) return [];
+    const below = { lt: keyAt(last.endOffset) };
+    await this.environment.store.use(async (store) => {
+      await store.clear(below);
+      await store.compactRange(below);
+    });
+    return dropped;
+  }
+
+  /** Changes what the database holds, then recovers the state from it: nothing of the old state survives by accident. */
+  #reshape(change: (store: KeyValueStore) => Promise<void>, newStart?: number): Promise<void> {
+    return this.#maintain(async () => {
+      await this.#writer.whenIdle();
+      this.#health.mustBeUsable();
+      const endBefore = this.logEndOffset;
+      this.#truncationSteps++;
+      this.environment.tail.forget();
+      try {
+        const recovered = await this.environment.store.use(async (store) => {
+          await change(store);
+          const now = this.environment.clock.now();
+          return recover(store, { logStartOffset: newStart ?? this.logStartOffset, now });
+        });
+        assert(this.logEndOffset === endBefore, 'nothing is appended while a log is truncated');
+        this.#state = recovered.state;
+      } finally {
+        this.#truncationSteps++;
+      }
+      this.#writer.reset(this.logEndOffset);
+      this.#highWatermark = Math.min(this.#highWatermark, this.logEndOffset);
+      if (newStart !== undefined) await this.environment.persistLogStart();
+    });
+  }
+
+  /** One at a time; a failure of the disk, or corruption, takes the log offline. */
+  async #maintain<T>(job: () => Promise<T>): Promise<T> {
+    this.#health.mustBeUsable();
+    try {
+      return await this.#maintenance.push(async () => {
+        this.#health.mustBeUsable();
+        return job();
+      });
+    } catch (error) {
+      throw this.#health.blame(error);
+    }
+  }
+
+  async #fromDisk<T>(offset: number, work: (store: KeyValueStore) => Promise<T>): Promise<T> {
+    const steps = this.#truncationSteps;
+    try {
+      return await this.environment.store.use(work);
+    } catch (error) {
+      // Retention or truncation took what was about to be read: that is no corruption.
+      const isGone = offset < this.logStartOffset || steps % 2 === 1 || steps !== this.#truncationSteps;
+      if (error instanceof CorruptEntry && isGone) throw this.#outOfRange(offset);
+      throw this.#health.blame(error);
+    }
+  }
+
+  #lookupSource(): LookupSource {
+    return {
+      logStartOffset: this.logStartOffset,
+      segments: this.#state.segments.all(),
+      read: (request) => this.read(request),
+      timeIndexOf: async (segment) => {
+        const { active } = this.#state.segments;
+        if (segment.baseOffset === active.baseOffset) return active.timeIndex.entries;
+        const bytes = await this.#fromDisk(segment.baseOffset, (store) => store.get(keyAt(segment.endOffset)));
+        // Damaged or gone, it only makes the search longer.
+        return (bytes === undefined ? undefined : decodeSegmentEnd(bytes))?.timeIndex ?? [];
+      },
+    };
+  }
+
+  #counted(result: ReadResult, from: 'cache' | 'disk'): ReadResult {
+    let bytes = 0;
+    for (const batch of result.batches) bytes += batch.length;
+    this.environment.metrics.read(bytes, from);
+    return result;
+  }
+
+  #mustHave(offset: number): void {
+    if (offset < this.logStartOffset || offset > this.logEndOffset) throw this.#outOfRange(offset);
+  }
+
+  #outOfRange(offset: number): BarnabasError {
+    const { logStartOffset, logEndOffset } = this;
+    return new BarnabasError(
+      'OFFSET_OUT_OF_RANGE',
+      `${nameOf(this)} has offsets ${logStartOffset} to ${logEndOffset}, not ${offset}: reset the position`,
+      { offset, logStartOffset, logEndOffset },
+    );
+  }
+}
