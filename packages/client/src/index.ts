@@ -36,4 +36,4 @@ export { FetchSession } from './fetch/fetch-session.js';
 export type { FetchSessionOptions, FetchSubscription } from './fetch/fetch-session.js';
 export { LeaderFetchStream } from './fetch/leader-fetch-stream.js';
 export type { LeaderFetchStreamParts, StreamSubscriber } from './fetch/leader-fetch-stream.js';
-export type { FetchedData, FetchListener } from './fetch/partition-fetcher.js';
+export type { FetchedData, FetchLimits, FetchListener } from './fetch/partition-fetcher.js';

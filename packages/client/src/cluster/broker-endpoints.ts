@@ -153,7 +153,8 @@ export class BrokerEndpoints {
     known.failures++;
     pool.failed(known.address);
     view.requestRefresh();
-    if (known.failures >= PROBES_BEFORE_DETOUR && this.#now() >= known.noDetourUntilMs) {
+    const mayDetour = pool.bootstrap.length > 0 && this.#now() >= known.noDetourUntilMs;
+    if (known.failures >= PROBES_BEFORE_DETOUR && mayDetour) {
       known.state = { kind: 'detour', untilMs: this.#now() + DETOUR_MS };
       environment.logger.warn('a broker cannot be reached at its advertised address: going through the bootstrap', {
         address: known.address,

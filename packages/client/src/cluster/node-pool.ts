@@ -11,7 +11,7 @@ import type { ConnectionOptions } from '../options/connection-options.js';
 import { backoffMs, sleep } from './backoff.js';
 
 export interface NodePoolParts {
-  /** `host:port`, at least one. */
+  /** `host:port`. Empty for a gateway, which knows brokers from the metadata log alone: then there are no detours. */
   readonly bootstrap: readonly string[];
   readonly connector: Connector;
   readonly environment: Environment;
@@ -36,10 +36,12 @@ export class NodePool {
     this.bootstrap = parts.bootstrap;
   }
 
-  /** The node to use now. */
+  /** The node to use now. BROKER_NOT_AVAILABLE where there is no bootstrap list and no broker serves. */
   get address(): string {
     const all = this.#addresses();
-    return all[this.#current % all.length] as string;
+    const address = all[this.#current % Math.max(1, all.length)];
+    if (address === undefined) throw new BarnabasError('BROKER_NOT_AVAILABLE', 'no broker serves now: wait and retry');
+    return address;
   }
 
   /** The bootstrap address to use now. */
@@ -64,6 +66,7 @@ export class NodePool {
   /** The node cannot be reached: the next one's turn, if this was the current. */
   failed(address: string): void {
     this.#answering.delete(address);
+    if (this.#addresses().length === 0) return;
     if (address === this.address) this.#current = (this.#current + 1) % this.#addresses().length;
     else if (address === this.bootstrapAddress) this.#current++;
   }
@@ -101,15 +104,16 @@ export class NodePool {
     run: (channel: Channel, options: CallOptions) => Promise<T>,
     timeoutMs: number,
   ): Promise<T | BarnabasError> {
-    const { address } = this;
     if (this.#closed) return new BarnabasError('INVALID_REQUEST', 'the client is closed');
+    let address: string | undefined;
     try {
+      address = this.address;
       const result = await run(this.channel(address), { timeoutMs });
       this.succeeded(address);
       return result;
     } catch (thrown) {
       const error = toBarnabasError(thrown);
-      if (isUnreachable(error)) this.failed(address);
+      if (address !== undefined && isUnreachable(error)) this.failed(address);
       return error;
     }
   }
@@ -117,7 +121,7 @@ export class NodePool {
   /** The first round over all nodes goes without a pause. */
   #pause(failures: number): number {
     const { environment, options } = this.#parts;
-    const rounds = Math.floor(failures / this.#addresses().length);
+    const rounds = Math.floor(failures / Math.max(1, this.#addresses().length));
     const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
     return rounds === 0 ? 0 : backoffMs(policy, rounds, environment.random);
   }

@@ -8,7 +8,6 @@
  */
 import type { Timer } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
-import type { v1 } from '@barnabas/protocol';
 import { backoffMs } from '../cluster/backoff.js';
 import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
 import { isUnreachable } from '../cluster/node-pool.js';
@@ -16,16 +15,11 @@ import type { TopicPartition } from '../records.js';
 import { CreditWindow } from './credit-window.js';
 import { LeaderFetchStream } from './leader-fetch-stream.js';
 import { PartitionFetcher } from './partition-fetcher.js';
-import type { FetchListener } from './partition-fetcher.js';
+import type { FetchLimits, FetchListener } from './partition-fetcher.js';
 
-export interface FetchSessionOptions {
+export interface FetchSessionOptions extends FetchLimits {
   /** Bytes received and not released, and credit for more, in all. Each node may overdraw it by one message. */
   readonly windowBytes: number;
-  /** The largest message, but always one batch. */
-  readonly maxBytes: number;
-  readonly minBytes: number;
-  readonly maxWaitMs: number;
-  readonly isolationLevel: v1.IsolationLevel;
 }
 
 /** A partition being read. */
@@ -65,9 +59,14 @@ export class FetchSession {
     return this.#window.unreleased;
   }
 
-  /** Begins to read a partition at an offset. */
-  subscribe(partition: TopicPartition, offset: number, listener: FetchListener): FetchSubscription {
-    const fetcher = new PartitionFetcher(partition, offset, listener);
+  /** Begins to read a partition at an offset; with `limits` in place of the session's own. */
+  subscribe(
+    partition: TopicPartition,
+    offset: number,
+    listener: FetchListener,
+    limits: FetchLimits = this.#options,
+  ): FetchSubscription {
+    const fetcher = new PartitionFetcher(partition, offset, listener, limits);
     this.#fetchers.add(fetcher);
     this.#requestPass();
     return {
@@ -120,7 +119,6 @@ export class FetchSession {
     fetcher.detach();
     const { stream } = this.#attach(endpoint);
     fetcher.attach(stream, endpoint, {
-      request: this.#options,
       received: (bytes) => this.#window.received(stream, bytes),
       release: (bytes) => this.#window.release(stream, bytes),
       topUp: () => this.#window.distribute(),

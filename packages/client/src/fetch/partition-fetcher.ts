@@ -29,14 +29,17 @@ export interface FetchListener {
   onError(error: BarnabasError): void;
 }
 
+/** How a leader is to send a partition. */
+export interface FetchLimits {
+  /** The largest message, but always one batch. */
+  readonly maxBytes: number;
+  readonly minBytes: number;
+  readonly maxWaitMs: number;
+  readonly isolationLevel: v1.IsolationLevel;
+}
+
 /** What an attachment needs from its session. */
 export interface AttachmentPorts {
-  readonly request: {
-    readonly maxBytes: number;
-    readonly minBytes: number;
-    readonly maxWaitMs: number;
-    readonly isolationLevel: v1.IsolationLevel;
-  };
   received(bytes: number): void;
   release(bytes: number): void;
   topUp(): void;
@@ -47,17 +50,19 @@ export class PartitionFetcher {
   readonly topic: string;
   readonly partition: number;
   readonly #listener: FetchListener;
+  readonly #limits: FetchLimits;
   #nextOffset: number;
   #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
   #failures = 0;
   #retryAtMs = 0;
   #failedLeader = '';
 
-  constructor({ topic, partition }: TopicPartition, offset: number, listener: FetchListener) {
+  constructor({ topic, partition }: TopicPartition, offset: number, listener: FetchListener, limits: FetchLimits) {
     this.topic = topic;
     this.partition = partition;
     this.#nextOffset = offset;
     this.#listener = listener;
+    this.#limits = limits;
   }
 
   get nextOffset(): number {
@@ -86,7 +91,9 @@ export class PartitionFetcher {
     const { topic, partition } = this;
     // Only the leader itself can tell whether the epoch is right; a node between may know an older one.
     const leaderEpoch = leader.isDirect ? leader.leaderEpoch : -1;
-    const request = { ...ports.request, topic, partition, offset: this.#nextOffset, leaderEpoch };
+    const { maxBytes, minBytes, maxWaitMs, isolationLevel } = this.#limits;
+    const limits = { maxBytes, minBytes, maxWaitMs, isolationLevel };
+    const request = { ...limits, topic, partition, offset: this.#nextOffset, leaderEpoch };
     const id = stream.subscribe(request, {
       onData: (response) => this.#deliver(response, ports),
       onEnd: (error) => {
