@@ -34,6 +34,11 @@ const anyBroker: ConfiguredBroker = {
   entries: new Map(dynamicDefaults.map((entry) => [entry.key, entry])),
 };
 
+/** A broker of which only the metadata log is known. */
+export function distantBroker(id: string): ConfiguredBroker {
+  return { id, entries: anyBroker.entries };
+}
+
 interface EffectiveValue {
   readonly text: string;
   readonly source: v1.ConfigSource;

@@ -5,7 +5,10 @@
  * Lazy: yields record by record from an immutable image, so that a snapshot takes no more memory
  * than the piece being sent.
  */
+import { assert } from '@barnabas/common';
 import { internal } from '@barnabas/protocol';
+import { MetadataDelta } from './delta.js';
+import { emptyImage } from './image.js';
 import type { MetadataImage } from './image.js';
 
 const { ConfigRecordResourceType } = internal;
@@ -23,6 +26,59 @@ export function* snapshotRecords(image: MetadataImage): Generator<internal.Metad
     // Who got the last block does not matter any more: only that it is gone.
     const producerIds = { brokerId: -1, brokerEpoch: -1, nextProducerId: image.nextProducerId };
     yield { record: { $case: 'producerIds', producerIds } };
+  }
+}
+
+/** The snapshot in pieces of about `pieceBytes` each, for streams and for Raft's disk. */
+export function* snapshotChunks(
+  image: MetadataImage,
+  pieceBytes: number,
+): Generator<internal.MetadataSnapshotChunk, void, undefined> {
+  const piece = (records: internal.MetadataRecord[], last: boolean) => {
+    return { endOffset: image.offset, term: image.term, records, last };
+  };
+  let records: internal.MetadataRecord[] = [];
+  let bytes = 0;
+  for (const record of snapshotRecords(image)) {
+    if (bytes >= pieceBytes) {
+      yield piece(records, false);
+      records = [];
+      bytes = 0;
+    }
+    records.push(record);
+    bytes += estimatedBytes(record);
+  }
+  yield piece(records, true);
+}
+
+/** Makes an image of a snapshot's pieces, which come in their order. */
+export class SnapshotLoader {
+  readonly #delta = new MetadataDelta(emptyImage);
+  #endOffset: number | undefined;
+
+  /** The image, with the last piece. */
+  add(chunk: internal.MetadataSnapshotChunk): MetadataImage | undefined {
+    const { endOffset, term, records, last } = chunk;
+    this.#endOffset ??= endOffset;
+    assert(this.#endOffset === endOffset, 'the pieces of a snapshot are of one image', { endOffset });
+    for (const record of records) this.#delta.replay(record);
+    return last ? this.#delta.apply({ offset: endOffset, term }) : undefined;
+  }
+}
+
+/** Near enough to cut pieces by; measuring exactly would be encoding twice. */
+function estimatedBytes({ record }: internal.MetadataRecord): number {
+  switch (record?.$case) {
+    case 'partition':
+      return 48 + 2 * (record.partition.replicas.length + record.partition.isr.length);
+    case 'registerBroker':
+      return 64 + record.registerBroker.endpoints.length * 64;
+    case 'topic':
+      return 40 + record.topic.name.length;
+    case 'config':
+      return 16 + record.config.resourceName.length + record.config.key.length + (record.config.value?.length ?? 0);
+    default:
+      return 48;
   }
 }
 

@@ -1,1 +1,4 @@
-export {};
+export { controllerConfig } from './config.js';
+export type { ControllerConfig } from './config.js';
+export { createController } from './create-controller.js';
+export type { ControllerOptions } from './create-controller.js';

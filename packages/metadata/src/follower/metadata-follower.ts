@@ -21,6 +21,7 @@ import { MetadataDelta } from '../delta.js';
 import { emptyImage } from '../image.js';
 import type { MetadataImage } from '../image.js';
 import type { MetadataPublisher, MetadataSource } from '../publisher.js';
+import { SnapshotLoader } from '../snapshot.js';
 import { Backoff } from './backoff.js';
 
 export interface MetadataFollowerOptions {
@@ -49,7 +50,7 @@ export class MetadataFollower implements MetadataSource {
   #controllerId = -1;
   #clusterId: string;
   #stream: MessageStream<internal.FollowMetadataResponse, never> | undefined;
-  #loading: MetadataDelta | undefined;
+  #loading: SnapshotLoader | undefined;
   #next: number;
   #retry: Timer | undefined;
   #started = false;
@@ -176,11 +177,10 @@ export class MetadataFollower implements MetadataSource {
   #loadSnapshot(chunk: internal.MetadataSnapshotChunk): void {
     // F1: a controller that lags behind another may offer what is old news.
     if (chunk.endOffset < this.#image.offset) return;
-    const delta = (this.#loading ??= new MetadataDelta(emptyImage));
-    for (const record of chunk.records) delta.replay(record);
-    if (!chunk.last) return;
+    this.#loading ??= new SnapshotLoader();
+    const image = this.#loading.add(chunk);
+    if (image === undefined) return;
     this.#loading = undefined;
-    const image = delta.apply({ offset: chunk.endOffset, term: Math.max(chunk.term, this.#image.term) });
     this.#publish(changesBetween(this.#image, image), image);
   }
 

@@ -5,7 +5,7 @@
  *
  * Invariants:
  *   S1  an unfenced broker is never due for fencing before a whole session timeout has passed since it
- *       was last heard from, or since this controller became active
+ *       was last heard from, or since this controller became active, in which this controller listened
  *   S2  `isAlive` is true only for a registration that this leader itself has heard from
  */
 import type { BrokerImage, MetadataImage } from '@barnabas/metadata';
@@ -65,6 +65,16 @@ export class BrokerSessions {
       next = next === undefined ? deadlineMs : Math.min(next, deadlineMs);
     }
     return next;
+  }
+
+  /**
+   * This controller was not listening for a while (its process stood still): silence in that time was
+   * its own. Nobody is due before another half session has passed.
+   */
+  forgive(nowMs: number): void {
+    for (const session of this.#sessions.values()) {
+      session.deadlineMs = Math.max(session.deadlineMs, nowMs + this.timeoutMs / 2);
+    }
   }
 
   /** The broker is in controlled shutdown since some offset before this one. The first one counts. */

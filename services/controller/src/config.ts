@@ -1,0 +1,88 @@
+/** A controller's configuration: Kafka's keys and defaults where Kafka has them. Only keys that do something are here. */
+import { boolean, defineConfig, integer, key, listeners, quorumVoters, string } from '@barnabas/common/config';
+import type { ConfigOf } from '@barnabas/common/config';
+import { dynamicBrokerConfig, topicDefaultKeys } from '@barnabas/metadata';
+import type { ConfiguredBroker } from '@barnabas/metadata';
+import type { ControllerSettings } from './core/index.js';
+
+const oneListener = listeners();
+
+export const controllerConfig = defineConfig(
+  {
+    'node.id': key(integer({ min: 0 }), { required: true, doc: 'The id of this node, unique among controllers.' }),
+    'controller.listeners': key(oneListener, {
+      default: [{ name: 'CONTROLLER', host: '127.0.0.1', port: 7800 }],
+      doc: 'Where the controller listens: one listener, for brokers, gateways and the other controllers.',
+    }),
+    'controller.quorum.voters': key(quorumVoters(), {
+      default: null,
+      doc: 'The controllers that vote, this one included; not set means that it decides alone.',
+    }),
+    'cluster.id': key(string({ minLength: 1 }), {
+      default: null,
+      doc: 'The id of the cluster. A single controller makes one up for a new cluster; several must be given the same.',
+    }),
+    'metadata.log.dir': key(string({ minLength: 1 }), { required: true, doc: 'The directory of the metadata log.' }),
+    'metadata.log.max.record.bytes.between.snapshots': key(integer({ min: 1024 }), {
+      default: 20 * 1024 * 1024,
+      doc: 'Bytes of metadata log after which the next snapshot is made and the log before it goes.',
+    }),
+    'controller.quorum.election.timeout.ms': key(integer({ min: 50 }), {
+      default: 1000,
+      doc: 'How long a controller hears nothing from the leader before it starts an election, up to twice as long at random.',
+    }),
+    'broker.session.timeout.ms': key(integer({ min: 10 }), {
+      default: 9000,
+      doc: 'How long a broker may be silent before it is fenced and its leaderships move. Should be several times broker.heartbeat.interval.ms.',
+    }),
+    'num.partitions': key(integer({ min: 1 }), {
+      default: 1,
+      doc: 'Partitions of a topic that is created without a count.',
+    }),
+    'default.replication.factor': key(integer({ min: 1 }), {
+      default: 1,
+      doc: 'Replicas of each partition of a topic that is created without a replication factor.',
+    }),
+    'auto.create.topics.enable': key(boolean(), {
+      default: true,
+      doc: 'Whether a topic that a client asks about, and lets be created, is created.',
+    }),
+    'delete.topic.enable': key(boolean(), { default: true, doc: 'Whether topics can be deleted.' }),
+    'unclean.leader.election.enable': key(boolean(), {
+      default: false,
+      doc: topicDefaultKeys['unclean.leader.election.enable'].doc,
+    }),
+  },
+  [
+    {
+      key: 'controller.listeners',
+      holds: (config) => config['controller.listeners'].length === 1,
+      allowed: 'exactly one listener',
+    },
+    {
+      key: 'cluster.id',
+      holds: (config) => (config['controller.quorum.voters']?.length ?? 1) === 1 || config['cluster.id'] !== null,
+      allowed: 'given where there are several controllers, the same for all',
+    },
+  ],
+);
+
+export type ControllerConfig = ConfigOf<typeof controllerConfig>;
+
+/** What decisions depend on. */
+export function settingsOf(config: ControllerConfig): ControllerSettings {
+  return {
+    numPartitions: config['num.partitions'],
+    defaultReplicationFactor: config['default.replication.factor'],
+    autoCreateTopics: config['auto.create.topics.enable'],
+    deleteTopics: config['delete.topic.enable'],
+    sessionTimeoutMs: config['broker.session.timeout.ms'],
+    defaults: defaultsOf(config),
+  };
+}
+
+function defaultsOf(config: ControllerConfig): ConfiguredBroker {
+  const name = 'unclean.leader.election.enable';
+  const entries = dynamicBrokerConfig.entries(dynamicBrokerConfig.parse({ [name]: config[name] }));
+  return { id: '', entries: new Map(entries.map((entry) => [entry.key, entry])) };
+}

@@ -1,0 +1,67 @@
+/**
+ * barnabas.v1.AdminService on a controller: what brokers and gateways pass on. NOT_CONTROLLER, with
+ * the active controller in the message, when this one is not active; other errors: core/topic-control.ts
+ * and core/config-control.ts. A controller tells configurations as far as the metadata log knows them.
+ */
+import { describeBrokerConfig, describeTopicConfig, distantBroker } from '@barnabas/metadata';
+import type { MetadataImage } from '@barnabas/metadata';
+import { BarnabasError, errorToProto, v1 } from '@barnabas/protocol';
+import { service } from '@barnabas/rpc';
+import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
+import { alterConfigs } from '../core/index.js';
+import type { Decision } from '../core/index.js';
+import type { ControllerRuntime } from '../runtime/controller-runtime.js';
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+export function adminService(runtime: ControllerRuntime): ServiceRegistration {
+  const change = async <R>(decide: (image: MetadataImage) => Decision<R[]>, timeoutMs: number) => {
+    const results = await runtime.submit(decide, timeoutMs);
+    return { results, metadataOffset: runtime.timeline.committed.offset };
+  };
+  const handlers: Handlers<typeof v1.AdminServiceDefinition> = {
+    createTopics: (request, context) =>
+      change((image) => runtime.topics.createTopics(image, request), timeoutOf(context, request.timeoutMs)),
+    deleteTopics: (request, context) =>
+      change((image) => runtime.topics.deleteTopics(image, request.names), timeoutOf(context, request.timeoutMs)),
+    createPartitions: (request, context) =>
+      change((image) => runtime.topics.createPartitions(image, request), timeoutOf(context, request.timeoutMs)),
+    incrementalAlterConfigs: (request, context) =>
+      change((image) => alterConfigs(image, request), timeoutOf(context, 0)),
+    describeConfigs: async ({ resources, keys }) => {
+      runtime.checkActive();
+      const image = runtime.timeline.committed;
+      return { results: resources.map((resource) => describeConfig(image, resource, keys)) };
+    },
+  };
+  return service(v1.AdminServiceDefinition, handlers);
+}
+
+function timeoutOf(context: CallContext, requestedMs: number): number {
+  const asked = requestedMs > 0 ? requestedMs : DEFAULT_TIMEOUT_MS;
+  return Math.min(asked, context.timeoutMs ?? asked);
+}
+
+function describeConfig(
+  image: MetadataImage,
+  resource: v1.ConfigResource,
+  keys: readonly string[],
+): v1.DescribeConfigsResult {
+  const { type, name } = resource;
+  if (type === v1.ConfigResourceType.TOPIC) {
+    if (image.topics.named(name) !== undefined) {
+      return { resource, entries: describeTopicConfig(image, name, keys), error: undefined };
+    }
+    const text = `topic ${JSON.stringify(name)} does not exist`;
+    return refused(resource, new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', text));
+  }
+  if (type === v1.ConfigResourceType.BROKER) {
+    return { resource, entries: describeBrokerConfig(image, keys, distantBroker(name)), error: undefined };
+  }
+  const text = 'the type of a configuration resource must be TOPIC or BROKER';
+  return refused(resource, new BarnabasError('INVALID_REQUEST', text));
+}
+
+function refused(resource: v1.ConfigResource, error: BarnabasError): v1.DescribeConfigsResult {
+  return { resource, entries: [], error: errorToProto(error) };
+}

@@ -1,0 +1,93 @@
+/**
+ * barnabas.internal.v1.ControllerService.
+ *
+ * All but FollowMetadata and DescribeQuorum answer NOT_CONTROLLER, with the active controller in the
+ * message, when this one is not active. Other errors: core/cluster-control.ts for RegisterBroker and
+ * BrokerHeartbeat, core/producer-id-control.ts for AllocateProducerIds, core/topic-control.ts for
+ * AutoCreateTopics (each topic's own), runtime/metadata-feeds.ts for FollowMetadata.
+ */
+import { parseAddress } from '@barnabas/common/config';
+import { internal } from '@barnabas/protocol';
+import { service } from '@barnabas/rpc';
+import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
+import { allocateProducerIds } from '../core/index.js';
+import type { ControllerRuntime } from '../runtime/controller-runtime.js';
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+export function controllerService(runtime: ControllerRuntime): ServiceRegistration {
+  const handlers: Handlers<typeof internal.ControllerServiceDefinition> = {
+    registerBroker: (request, context) => registerBroker(runtime, request, context),
+    brokerHeartbeat: (request, context) => brokerHeartbeat(runtime, request, context),
+    allocateProducerIds: ({ brokerId, brokerEpoch }, context) =>
+      runtime.submit(
+        (image) => allocateProducerIds(image, runtime.cluster.registered(image, brokerId, brokerEpoch)),
+        timeoutOf(context),
+      ),
+    autoCreateTopics: async ({ names }, context) => {
+      const results = await runtime.submit(
+        (image) => runtime.topics.autoCreateTopics(image, names),
+        timeoutOf(context),
+      );
+      return { results, metadataOffset: runtime.timeline.committed.offset };
+    },
+    describeQuorum: async () => describeQuorum(runtime),
+    followMetadata: (request, stream) => runtime.feeds.add(request, stream),
+  };
+  return service(internal.ControllerServiceDefinition, handlers);
+}
+
+async function registerBroker(
+  runtime: ControllerRuntime,
+  request: internal.RegisterBrokerRequest,
+  context: CallContext,
+): Promise<internal.RegisterBrokerResponse> {
+  const response = await runtime.submit(
+    (image) => runtime.cluster.register(image, request, runtime.now()),
+    timeoutOf(context),
+  );
+  runtime.sessions.heard({ id: request.brokerId, epoch: response.brokerEpoch }, 0, runtime.now());
+  return response;
+}
+
+async function brokerHeartbeat(
+  runtime: ControllerRuntime,
+  request: internal.BrokerHeartbeatRequest,
+  context: CallContext,
+): Promise<internal.BrokerHeartbeatResponse> {
+  runtime.checkActive();
+  const now = runtime.now();
+  const image = runtime.timeline.latest;
+  const broker = runtime.cluster.registered(image, request.brokerId, request.brokerEpoch);
+  // Counts from its arrival, however long the answer takes.
+  runtime.sessions.heard(broker, request.metadataOffset, now);
+  if (request.wantShutDown && broker.inControlledShutdown) runtime.sessions.shutsDownAt(broker, image.offset, now);
+  const response = await runtime.submit(
+    (latest) => runtime.cluster.heartbeat(latest, request, runtime.now()),
+    timeoutOf(context),
+  );
+  runtime.watchSessions();
+  return response;
+}
+
+function describeQuorum({ raft, timeline }: ControllerRuntime): internal.DescribeQuorumResponse {
+  const { clusterId } = timeline.committed;
+  if (raft === undefined) return { clusterId, leaderId: -1, term: 0, committedOffset: 0, voters: [] };
+  const { leaderId = -1, term, commitIndex, voters, role } = raft.status;
+  return {
+    clusterId,
+    leaderId,
+    term,
+    committedOffset: commitIndex + 1,
+    voters: voters.map(({ id, endpoint, matchIndex, lastContactMs }) => {
+      const { host, port } = parseAddress(endpoint) ?? { host: endpoint, port: 0 };
+      const known = role === 'leader';
+      const logEndOffset = known ? matchIndex + 1 : -1;
+      return { id, host, port, logEndOffset, lastContactMs: known ? lastContactMs : -1 };
+    }),
+  };
+}
+
+function timeoutOf(context: CallContext): number {
+  return context.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+}

@@ -1,0 +1,217 @@
+/**
+ * The controller between its core and Raft: applies what is committed, decides while it leads, serves
+ * followers either way. The state machine of the Raft node.
+ *
+ * Invariants:
+ *   C1  the timeline's committed image is the same, offset for offset, on all controllers
+ *   C2  decisions are made only between onLeadership(term) and onLeadership(undefined)
+ *   C3  a fault (`onFault`) ends the role; nothing is decided or answered with success after it
+ */
+import { deferred } from '@barnabas/common';
+import type { Logger } from '@barnabas/common';
+import { SnapshotLoader } from '@barnabas/metadata';
+import type { MetadataImage } from '@barnabas/metadata';
+import { BarnabasError, internal } from '@barnabas/protocol';
+import type { AppliedEntry, RaftNode, StateMachine, StoredSnapshot } from '@barnabas/raft';
+import type { Environment } from '@barnabas/rpc';
+import { BrokerSessions, ClusterControl, Timeline, TopicControl, bootstrapCluster } from '../core/index.js';
+import type { ControllerSettings, Decision } from '../core/index.js';
+import { decodeCommand, encodeSnapshot } from './command.js';
+import { MetadataFeeds } from './metadata-feeds.js';
+import { SessionWatch } from './session-watch.js';
+import { WriteQueue } from './write-queue.js';
+
+export interface ControllerRuntimeOptions {
+  readonly settings: ControllerSettings;
+  readonly environment: Environment;
+  readonly onFault: (fault: Error) => void;
+}
+
+/** What a new leader does before anything else must not wait behind a caller's deadline. */
+const NO_DEADLINE_MS = Number.MAX_SAFE_INTEGER;
+
+export class ControllerRuntime implements StateMachine {
+  readonly timeline = new Timeline();
+  readonly sessions: BrokerSessions;
+  readonly cluster: ClusterControl;
+  readonly topics: TopicControl;
+  readonly feeds: MetadataFeeds;
+  readonly #queue: WriteQueue;
+  readonly #watch: SessionWatch;
+  readonly #logger: Logger;
+  readonly #active = deferred<void>();
+  #raft: RaftNode | undefined;
+  /** What a new cluster is to be called. */
+  #clusterId = '';
+
+  constructor(private readonly options: ControllerRuntimeOptions) {
+    const { settings, environment } = options;
+    this.#logger = environment.logger;
+    this.sessions = new BrokerSessions(settings.sessionTimeoutMs);
+    this.cluster = new ClusterControl(settings, this.sessions);
+    this.topics = new TopicControl(settings, environment.random);
+    this.feeds = new MetadataFeeds({ image: () => this.timeline.committed, leaderId: () => this.leaderId });
+    this.#queue = new WriteQueue({
+      timeline: this.timeline,
+      clock: environment.clock,
+      propose: (commands, term) => this.#propose(commands, term),
+      notController: () => this.notController(),
+      onFault: options.onFault,
+    });
+    this.#watch = new SessionWatch({
+      sessions: this.sessions,
+      image: () => this.timeline.latest,
+      clock: environment.clock,
+      timers: environment.timers,
+      timeoutMs: settings.sessionTimeoutMs,
+      expire: () => this.#expireSessions(),
+    });
+  }
+
+  /** To be called once, before Raft tells of leadership. */
+  attach(raft: RaftNode, clusterId: string): void {
+    this.#raft = raft;
+    this.#clusterId = clusterId;
+  }
+
+  /** Resolves when this controller is active for the first time and its cluster has its id. */
+  get active(): Promise<void> {
+    return this.#active.promise;
+  }
+
+  /** This controller decides. */
+  get isActive(): boolean {
+    return this.#queue.term !== undefined;
+  }
+
+  /** Node id of the active controller as far as this one knows, or -1. */
+  get leaderId(): number {
+    return this.#raft?.status.leaderId ?? -1;
+  }
+
+  get raft(): RaftNode | undefined {
+    return this.#raft;
+  }
+
+  now(): number {
+    return this.options.environment.clock.monotonic();
+  }
+
+  submit<R>(decide: (image: MetadataImage) => Decision<R>, timeoutMs: number): Promise<R> {
+    return this.#queue.submit(decide, timeoutMs);
+  }
+
+  /** Throws NOT_CONTROLLER unless this controller decides. */
+  checkActive(): void {
+    if (!this.isActive) throw this.notController();
+  }
+
+  notController(): BarnabasError {
+    const status = this.#raft?.status;
+    const leader = status?.voters.find(({ id }) => id === status.leaderId && id !== status.nodeId);
+    const text =
+      leader === undefined
+        ? 'no controller is active: retry'
+        : `controller ${leader.id} at ${leader.endpoint} is active: ask it`;
+    return new BarnabasError('NOT_CONTROLLER', text, { leaderId: leader?.id, endpoint: leader?.endpoint });
+  }
+
+  /** A broker has been heard from, or may have become due. */
+  watchSessions(): void {
+    this.#watch.arm();
+  }
+
+  // From here on: called by Raft.
+
+  apply(entries: readonly AppliedEntry[]): void {
+    for (const { command, term } of entries) {
+      if (command === null) continue;
+      const { batch } = this.#queue.takeInFlight(command, term)
+        ? this.timeline.commitStaged()
+        : this.timeline.commit(decodeCommand(command));
+      this.feeds.append(batch, command.length);
+    }
+  }
+
+  snapshot(): Iterable<Uint8Array> {
+    return encodeSnapshot(this.timeline.committed);
+  }
+
+  async restore(snapshot: StoredSnapshot): Promise<void> {
+    const loader = new SnapshotLoader();
+    let image: MetadataImage | undefined;
+    for await (const pieces of snapshot.records) {
+      for (const piece of pieces) image = loader.add(internal.MetadataSnapshotChunk.decode(piece));
+    }
+    if (image === undefined) {
+      throw new BarnabasError('KAFKA_STORAGE_ERROR', 'the snapshot of the metadata log ends early: replace this node');
+    }
+    this.timeline.restore(image);
+    this.feeds.restart();
+  }
+
+  onLeadership(term: number | undefined): void {
+    this.#watch.stop();
+    this.#queue.deactivate();
+    this.timeline.dropStaged();
+    if (term !== undefined) this.#activate(term);
+    else this.#logger.info('This controller is not active any more');
+    this.feeds.announceLeader();
+  }
+
+  /** Ends everything that may still call back. */
+  stop(): void {
+    this.#watch.stop();
+    this.#queue.deactivate();
+    this.feeds.stop();
+  }
+
+  #activate(term: number): void {
+    this.#queue.activate(term);
+    this.sessions.activate(this.timeline.committed, this.now());
+    const clusterId = this.#clusterId;
+    // In this order, before anybody's request: the queue was empty.
+    const first = [
+      this.submit((image) => bootstrapCluster(image, clusterId), NO_DEADLINE_MS),
+      this.submit((image) => this.cluster.repair(image), NO_DEADLINE_MS),
+    ];
+    Promise.all(first)
+      .then(() => {
+        const { offset } = this.timeline.committed;
+        this.#logger.info('This controller is active', { term, clusterId, offset });
+        this.#watch.arm();
+        this.#active.resolve();
+      })
+      .catch((error: unknown) => this.#superseded(error));
+  }
+
+  #expireSessions(): void {
+    this.submit((image) => this.cluster.expireSessions(image, this.now()), NO_DEADLINE_MS)
+      .then((fenced) => {
+        for (const brokerId of fenced) {
+          this.#logger.warn('A broker has been silent for too long and was fenced', {
+            brokerId,
+            action: 'see whether the broker runs and reaches this controller',
+          });
+        }
+        this.#watch.arm();
+      })
+      .catch((error: unknown) => this.#superseded(error));
+  }
+
+  /** What this controller wanted as leader was refused because it is none any more: the next one will do it. */
+  #superseded(error: unknown): void {
+    if (error instanceof BarnabasError) {
+      this.#logger.debug('Leadership ended before a decision of the controller was committed', {
+        error: error.message,
+      });
+    } else {
+      this.options.onFault(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #propose(commands: readonly Uint8Array[], term: number): Promise<unknown> {
+    if (this.#raft === undefined) return Promise.reject(this.notController());
+    return this.#raft.propose(commands, { term });
+  }
+}

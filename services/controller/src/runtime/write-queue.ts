@@ -1,0 +1,166 @@
+/**
+ * Where requests become committed records. Requests gather while a group is on its way through Raft;
+ * then all of them are decided in one turn, each on the state that the one before it leaves behind,
+ * and proposed together: one sync of the disk for the whole group. Answers, refusals included, are
+ * given when the group is committed, since they tell of its state.
+ *
+ * One group at a time on purpose. A later group is only ever decided on committed state, so that
+ * there is nothing to untangle when Raft refuses one; and at 256 requests in flight, half of them
+ * share each sync.
+ *
+ * Invariants:
+ *   Q1  nothing is decided unless this controller leads, and nothing decided in one term is proposed in another
+ *   Q2  no answer leaves before everything it was decided on is committed
+ *   Q3  each request is answered exactly once
+ */
+import { InvariantError } from '@barnabas/common';
+import type { Clock } from '@barnabas/common';
+import { BarnabasError } from '@barnabas/protocol';
+import type { MetadataImage } from '@barnabas/metadata';
+import type { Decision, Timeline } from '../core/index.js';
+import { encodeCommand, packUnits } from './command.js';
+
+export interface WriteQueueOptions {
+  readonly timeline: Timeline;
+  readonly clock: Clock;
+  /** Resolves when the commands are committed and applied here. */
+  readonly propose: (commands: readonly Uint8Array[], term: number) => Promise<unknown>;
+  /** Why this controller takes no requests. */
+  readonly notController: () => BarnabasError;
+  readonly onFault: (fault: Error) => void;
+}
+
+interface Job {
+  /** Throws BarnabasErrors only; returns what answers it. */
+  readonly decide: (image: MetadataImage) => Decision<() => void>;
+  readonly refuse: (error: BarnabasError) => void;
+  readonly deadlineMs: number;
+}
+
+/** Requests that may wait. Beyond it callers are told to slow down. */
+const MAX_WAITING = 20_000;
+/** Requests decided in one turn, so that a flood does not hold up heartbeats for long. */
+const MAX_GROUP = 1_000;
+
+export class WriteQueue {
+  #term: number | undefined;
+  #running = false;
+  #jobs: Job[] = [];
+  /** Commands of the group on its way, oldest first. */
+  readonly #inFlight: Uint8Array[] = [];
+
+  constructor(private readonly options: WriteQueueOptions) {}
+
+  /** The term that this controller leads, as far as it decides in it. */
+  get term(): number | undefined {
+    return this.#term;
+  }
+
+  activate(term: number): void {
+    this.#term = term;
+  }
+
+  /** Leads no more: what waits is refused; what is on its way ends with its proposal. */
+  deactivate(): void {
+    this.#term = undefined;
+    this.#inFlight.length = 0;
+    for (const job of this.#jobs.splice(0)) job.refuse(this.options.notController());
+  }
+
+  /** Decides and commits. The promise ends with the decision's response, or with a BarnabasError. */
+  submit<R>(decide: (image: MetadataImage) => Decision<R>, timeoutMs: number): Promise<R> {
+    if (this.#term === undefined) return Promise.reject(this.options.notController());
+    if (this.#jobs.length >= MAX_WAITING) {
+      const text = `${this.#jobs.length} requests wait for this controller: retry later`;
+      return Promise.reject(new BarnabasError('THROTTLING_QUOTA_EXCEEDED', text));
+    }
+    return new Promise<R>((resolve, reject) => {
+      this.#jobs.push({
+        decide: (image) => {
+          const { units, response } = decide(image);
+          return { units, response: () => resolve(response) };
+        },
+        refuse: reject,
+        deadlineMs: this.options.clock.monotonic() + timeoutMs,
+      });
+      this.#start();
+    });
+  }
+
+  /** Whether a committed command is the oldest one on its way; takes it off if so. */
+  takeInFlight(command: Uint8Array, term: number): boolean {
+    const [oldest] = this.#inFlight;
+    if (oldest === undefined || term !== this.#term) return false;
+    if (Buffer.compare(oldest, command) !== 0) {
+      throw new InvariantError('what is committed in the own term is what was proposed', { term });
+    }
+    this.#inFlight.shift();
+    return true;
+  }
+
+  #start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    // In a later turn, so that requests that come together are decided together.
+    queueMicrotask(() => {
+      this.#drain()
+        .catch((error: unknown) => this.options.onFault(error instanceof Error ? error : new Error(String(error))))
+        .finally(() => {
+          this.#running = false;
+        });
+    });
+  }
+
+  async #drain(): Promise<void> {
+    for (let term = this.#term; term !== undefined && this.#jobs.length > 0; term = this.#term) {
+      const group = this.#jobs.slice(0, MAX_GROUP);
+      this.#jobs = this.#jobs.slice(MAX_GROUP);
+      const answers = group.map((job) => ({ job, give: this.#decide(job, term) }));
+      const refusal = await this.#commit(term);
+      for (const { job, give } of answers) {
+        if (refusal === undefined) give();
+        else job.refuse(refusal);
+      }
+    }
+  }
+
+  /** Decides one request and stages its records. Returns what gives its answer. */
+  #decide(job: Job, term: number): () => void {
+    const { timeline, clock } = this.options;
+    if (clock.monotonic() > job.deadlineMs) {
+      const error = new BarnabasError('REQUEST_TIMED_OUT', 'the request waited too long and was not carried out');
+      return () => job.refuse(error);
+    }
+    try {
+      const { units, response } = job.decide(timeline.latest);
+      for (const records of packUnits(units)) this.#inFlight.push(encodeCommand(timeline.stage(records, term)));
+      return response;
+    } catch (error) {
+      // Whatever has no name is a fault of this program: the role ends, and the caller learns no more.
+      if (!(error instanceof BarnabasError)) throw error;
+      return () => job.refuse(error);
+    }
+  }
+
+  /** Proposes what has been staged. Returns why it is not committed, as far as that is known. */
+  async #commit(term: number): Promise<BarnabasError | undefined> {
+    if (this.#inFlight.length === 0) return undefined;
+    try {
+      await this.options.propose([...this.#inFlight], term);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof BarnabasError)) throw error;
+      if (this.#term === term) this.#abandon(error);
+      return error;
+    }
+  }
+
+  /** The group has failed while this controller still believes that it leads. */
+  #abandon(error: BarnabasError): void {
+    this.#inFlight.length = 0;
+    this.options.timeline.dropStaged();
+    // The outcome is open: some of it may still be committed. Nothing more may be decided on a state
+    // that does not know, until Raft says what this controller is.
+    if (error.errorName === 'REQUEST_TIMED_OUT') this.deactivate();
+  }
+}
