@@ -60,6 +60,7 @@ const table = {
     'packages/store',
     'services/controller/src/core',
     'services/broker/src/core',
+    'services/broker/src/parts',
   ],
 };
 

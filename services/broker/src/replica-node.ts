@@ -3,7 +3,7 @@
  * its calls need. Opened and closed as a whole.
  */
 import type { LogManager, LogManagerOptions } from '@barnabas/log';
-import type { MetadataFollower } from '@barnabas/metadata/follower';
+import type { MetadataImage } from '@barnabas/metadata';
 import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
 import { ProducerIds } from './handlers/init-producer-id.js';
@@ -29,7 +29,8 @@ export interface ReplicaNodeOptions {
   readonly openLogs: OpenLogs;
   readonly configs: TopicConfigs;
   readonly publisher: ReplicaPublisher;
-  readonly follower: MetadataFollower;
+  /** Where the newest image is read. */
+  readonly follower: { readonly image: MetadataImage };
   readonly metrics: BrokerMetrics;
   readonly allocateProducerIds: () => Promise<ProducerIdBlock>;
   readonly onFault: (fault: Error) => void;
