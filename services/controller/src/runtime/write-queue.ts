@@ -103,24 +103,47 @@ export class WriteQueue {
     this.#running = true;
     // In a later turn, so that requests that come together are decided together.
     queueMicrotask(() => {
-      this.#drain()
-        .catch((error: unknown) => this.options.onFault(error instanceof Error ? error : new Error(String(error))))
-        .finally(() => {
-          this.#running = false;
-        });
+      this.#drain().catch((error: unknown) =>
+        this.options.onFault(error instanceof Error ? error : new Error(String(error))),
+      );
     });
   }
 
   async #drain(): Promise<void> {
-    for (let term = this.#term; term !== undefined && this.#jobs.length > 0; term = this.#term) {
-      const group = this.#jobs.slice(0, MAX_GROUP);
-      this.#jobs = this.#jobs.slice(MAX_GROUP);
-      const answers = group.map((job) => ({ job, give: this.#decide(job, term) }));
-      const refusal = await this.#commit(term);
-      for (const { job, give } of answers) {
-        if (refusal === undefined) give();
-        else job.refuse(refusal);
+    try {
+      for (let term = this.#term; term !== undefined && this.#jobs.length > 0; term = this.#term) {
+        await this.#carryOut(this.#nextGroup(), term);
       }
+    } finally {
+      // In the turn in which the queue was seen empty: whoever comes later starts it again.
+      this.#running = false;
+    }
+  }
+
+  #nextGroup(): Job[] {
+    const group = this.#jobs.slice(0, MAX_GROUP);
+    this.#jobs = this.#jobs.slice(MAX_GROUP);
+    return group;
+  }
+
+  async #carryOut(group: readonly Job[], term: number): Promise<void> {
+    try {
+      await this.#decideAndCommit(group, term);
+    } catch (fault) {
+      // The role ends. Whoever was answered before is not touched by a refusal after it.
+      this.deactivate();
+      const text = 'the controller found itself in an impossible state and stops';
+      for (const job of group) job.refuse(new BarnabasError('UNKNOWN_SERVER_ERROR', text));
+      throw fault;
+    }
+  }
+
+  async #decideAndCommit(group: readonly Job[], term: number): Promise<void> {
+    const answers = group.map((job) => ({ job, give: this.#decide(job, term) }));
+    const refusal = await this.#commit(term);
+    for (const { job, give } of answers) {
+      if (refusal === undefined) give();
+      else job.refuse(refusal);
     }
   }
 
