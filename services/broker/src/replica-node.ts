@@ -83,7 +83,12 @@ export class ReplicaNode {
   async close(): Promise<void> {
     await this.#retention.stop();
     await this.driver.stop();
-    await this.logs.close();
+    await this.logs.close().catch((error: unknown) => {
+      this.options.environment.logger.error('The logs could not be closed in good order', {
+        action: 'look at the disk; what was not written is recovered or refused at the next start',
+        error,
+      });
+    });
   }
 
   #makeServing(): Serving {

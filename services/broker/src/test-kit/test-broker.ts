@@ -1,6 +1,6 @@
 /** A broker over memory disks and the local network, beside a scripted controller. */
-import { SeededRandom, noMetrics, silentLogger } from '@barnabas/common';
-import type { Logger, Metrics } from '@barnabas/common';
+import { SeededRandom, silentLogger } from '@barnabas/common';
+import type { Logger } from '@barnabas/common';
 import { systemClock, systemTimers } from '@barnabas/common/node';
 import { openLogManager } from '@barnabas/log';
 import type { LogManager } from '@barnabas/log';
@@ -11,6 +11,7 @@ import { MemoryStoreFactory } from '@barnabas/store';
 import type { MemoryStore } from '@barnabas/store';
 import { createBroker } from '../broker.js';
 import { brokerConfig } from '../config.js';
+import { CountedMetrics } from './counted-metrics.js';
 import { CONTROLLER_ADDRESS, ScriptedController } from './scripted-controller.js';
 
 export const BROKER_ADDRESS = '127.0.0.1:2';
@@ -18,12 +19,7 @@ export const BROKER_ADDRESS = '127.0.0.1:2';
 export interface TestBrokerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly disks?: MemoryStoreFactory;
-  /** Not started: the test does it. */
-  readonly cold?: boolean;
   readonly logger?: Logger;
-  readonly metrics?: Metrics;
-  /** Serve over gRPC on a free port as well. */
-  readonly grpc?: boolean;
   /** Of the local network: write() is false from here on. */
   readonly writeHighWaterBytes?: number;
 }
@@ -37,6 +33,7 @@ export class TestBroker {
   readonly log: ServiceClient<typeof v1.LogServiceDefinition>;
   readonly admin: ServiceClient<typeof v1.AdminServiceDefinition>;
   readonly metadata: ServiceClient<typeof v1.MetadataServiceDefinition>;
+  readonly metrics = new CountedMetrics();
   logs: LogManager | undefined;
   #server: RunningServer | undefined;
 
@@ -59,7 +56,7 @@ export class TestBroker {
         timers: systemTimers,
         random,
         logger: options.logger ?? silentLogger,
-        metrics: options.metrics ?? noMetrics,
+        metrics: this.metrics,
       },
       connector: this.connector,
       openLogs: async (logOptions) => {
@@ -114,7 +111,7 @@ export class TestBroker {
   /** The memory store under a partition's log; its database must be open. */
   store(topicId: string, partition = 0): MemoryStore {
     for (const location of this.disks.locations()) {
-      const isIt = location.includes(topicId) && location.endsWith(`-${partition}`);
+      const isIt = location.endsWith(`-${partition}.${topicId}`);
       const store = this.disks.store(location);
       if (isIt && store !== undefined) return store;
     }
