@@ -154,12 +154,18 @@ export class RaftCore {
 
   get status(): CoreStatus {
     const { log, term, votedFor, leaderId } = this.#node;
-    const { lastIndex, stableIndex, commitIndex, takenIndex, firstIndex, snapshot } = log;
-    const termStartIndex = this.#role instanceof Leader ? this.#role.termStartIndex : undefined;
-    const role = this.#role.name;
     return {
-      ...{ role, term, votedFor, leaderId, termStartIndex },
-      ...{ lastIndex, stableIndex, commitIndex, takenIndex, firstIndex, snapshot },
+      role: this.#role.name,
+      term,
+      votedFor,
+      leaderId,
+      lastIndex: log.lastIndex,
+      stableIndex: log.stableIndex,
+      commitIndex: log.commitIndex,
+      takenIndex: log.takenIndex,
+      firstIndex: log.firstIndex,
+      snapshot: log.snapshot,
+      termStartIndex: this.#role instanceof Leader ? this.#role.termStartIndex : undefined,
     };
   }
 

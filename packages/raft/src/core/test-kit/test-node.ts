@@ -1,0 +1,140 @@
+/**
+ * A node for tests: a core with a disk and a state machine, whose every step is taken by the test. The
+ * disk holds what was stored when the node crashes; the group under way may get lost or not.
+ */
+import { present } from '@barnabas/common';
+import { RaftCore } from '../index.js';
+import type {
+  CoreOptions,
+  Entry,
+  HardState,
+  InstallSnapshot,
+  Message,
+  NodeId,
+  PersistGroup,
+  Ready,
+  SnapshotMark,
+} from '../index.js';
+
+/** A message on its way, with what the driver adds to an installSnapshot. */
+export interface Packet {
+  readonly message: Message;
+  readonly content?: readonly Entry[];
+}
+
+export interface Disk {
+  hardState: HardState;
+  snapshot: SnapshotMark;
+  /** What the snapshot contains: all entries applied up to it. */
+  content: readonly Entry[];
+  /** Those after the snapshot. */
+  entries: Entry[];
+}
+
+export class TestNode {
+  readonly disk: Disk = {
+    hardState: { term: 0, votedFor: undefined },
+    snapshot: { index: 0, term: 0 },
+    content: [],
+    entries: [],
+  };
+  /** Everything that the state machine has seen. */
+  applied: Entry[] = [];
+  /** The group on its way to the disk. */
+  group: PersistGroup | undefined;
+  #core: RaftCore | undefined;
+  readonly #received = new Map<number, readonly Entry[]>();
+
+  constructor(readonly options: CoreOptions) {
+    this.start();
+  }
+
+  get id(): NodeId {
+    return this.options.id;
+  }
+  get core(): RaftCore {
+    return present(this.#core, 'core of a running node');
+  }
+  get running(): boolean {
+    return this.#core !== undefined;
+  }
+
+  start(): void {
+    const { hardState, snapshot, content, entries } = this.disk;
+    this.#core = new RaftCore(this.options, { hardState, snapshot, entries });
+    this.applied = [...content];
+  }
+
+  /** `stored`: the group under way reaches the disk, though nobody hears of it. */
+  crash(stored = false): void {
+    if (stored && this.group !== undefined) this.#write(this.group);
+    this.group = undefined;
+    this.#core = undefined;
+    this.#received.clear();
+  }
+
+  receive({ message, content }: Packet): void {
+    if (message.type === 'installSnapshot') this.#received.set(message.snapshot.index, content ?? []);
+    this.core.step(message);
+  }
+
+  /** Takes a Ready and applies what is in it. The caller sends its messages and stores its group. */
+  ready(): Ready {
+    const ready = this.core.ready();
+    if (ready.persist !== undefined) this.group = ready.persist;
+    if (ready.restore !== undefined) this.applied = [...this.disk.content];
+    this.applied.push(...ready.committed);
+    return ready;
+  }
+
+  /** The group reaches the disk. Returns the messages that waited for it. */
+  store(): readonly Message[] {
+    const group = present(this.group, 'group under way');
+    this.#write(group);
+    this.group = undefined;
+    this.core.advance();
+    return group.messages;
+  }
+
+  /** The snapshot that a message asks the follower to install; undefined if it is no longer the one in force. */
+  contentOf({ snapshot }: InstallSnapshot): readonly Entry[] | undefined {
+    return snapshot.index === this.disk.snapshot.index ? this.disk.content : undefined;
+  }
+
+  /** Makes a snapshot of the state machine and lets the log behind it go. */
+  compact(): void {
+    const last = this.applied.at(-1);
+    if (last === undefined || last.index <= this.disk.snapshot.index || last.index <= this.core.status.snapshot.index) {
+      return;
+    }
+    this.disk.snapshot = { index: last.index, term: last.term };
+    this.disk.content = [...this.applied];
+    this.disk.entries = this.disk.entries.filter(({ index }) => index > last.index);
+    this.core.compact(this.disk.snapshot);
+  }
+
+  /** Whether the disk holds an entry, itself or in its snapshot. */
+  holdsOnDisk(index: number, term: number): boolean {
+    if (index <= this.disk.snapshot.index) return this.disk.content[index - 1]?.term === term;
+    return this.disk.entries[index - this.disk.snapshot.index - 1]?.term === term;
+  }
+
+  #write({ snapshot, entries, hardState }: PersistGroup): void {
+    const { disk } = this;
+    if (snapshot !== undefined) {
+      disk.snapshot = snapshot;
+      disk.content = present(this.#received.get(snapshot.index), 'content of a received snapshot');
+      disk.entries = [];
+    }
+    const first = entries[0];
+    if (first !== undefined) {
+      disk.entries = [...disk.entries.filter(({ index }) => index < first.index), ...entries].filter(
+        ({ index }) => index > disk.snapshot.index,
+      );
+    }
+    if (hardState !== undefined) disk.hardState = hardState;
+  }
+}
+
+export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+export const textOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
