@@ -283,7 +283,10 @@ export class StoredPartitionLog implements PartitionLog {
         sizeInBytes: this.sizeInBytes,
         logStartOffset: this.logStartOffset,
       };
+      const startBefore = this.logStartOffset;
       this.#state.moveLogStart(retainedFrom(view, this.currentConfig, input));
+      // Before the keys go: deletions are not synced, and what was gone must not come back.
+      if (this.logStartOffset > startBefore) await this.environment.persistLogStart();
       const deleted = await this.#deleteSegmentsBelowStart();
       const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
       return { logStartOffset: this.logStartOffset, deletedSegments: deleted.length, deletedBytes };
