@@ -180,6 +180,8 @@ export class MetadataDelta implements ImageChanges {
     assert(!this.#topics.byId.has(topicId), 'a topic id is used once', { topicId });
     const topic: TopicImage = { id: topicId, name, partitions: [] };
     const key = collisionKey(name);
+    const other = key === undefined ? undefined : this.#topics.namesByCollisionKey.get(key);
+    assert(other === undefined, 'topic names do not collide', { name, other });
     this.#topics = new TopicsImage(
       this.#topics.byId.set(topicId, topic),
       this.#topics.idsByName.set(name, topicId),

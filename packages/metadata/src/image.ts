@@ -9,8 +9,9 @@
  * Invariants (delta.ts upholds them):
  *   I1  topics.byName and topics.byId name the same topics
  *   I2  the partitions of a topic are numbered from 0 without gaps
- *   I3  offset and term never fall from one image to its successor
- *   I4  a configuration that exists has at least one key; a topic's goes when the topic goes
+ *   I3  no two topics have names that differ only in '.' and '_'
+ *   I4  offset and term never fall from one image to its successor
+ *   I5  a configuration that exists has at least one key; a topic's goes when the topic goes
  */
 import { PersistentMap } from './persistent-map.js';
 
