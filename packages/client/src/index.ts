@@ -37,3 +37,16 @@ export type { FetchSessionOptions, FetchSubscription } from './fetch/fetch-sessi
 export { LeaderFetchStream } from './fetch/leader-fetch-stream.js';
 export type { LeaderFetchStreamParts, StreamSubscriber } from './fetch/leader-fetch-stream.js';
 export type { FetchedData, FetchLimits, FetchListener } from './fetch/partition-fetcher.js';
+
+export { BarnabasClient } from './client.js';
+export type { ClientInterceptor, ClientTls, Connector, Environment } from './client.js';
+export type { ClientOptions } from './options/client-options.js';
+export { Producer } from './producer/producer.js';
+export { Consumer } from './consumer/consumer.js';
+export { ConsumerBatch } from './consumer/consumer-batch.js';
+export type { BatchRecord } from './consumer/consumer-batch.js';
+export { listOffsets } from './consumer/list-offsets.js';
+export type { FoundOffset, ListOffsetsOptions, OffsetQuestion, OffsetSpec } from './consumer/list-offsets.js';
+export { Admin } from './admin/admin.js';
+export type * from './admin/admin-types.js';
+export { PartialFailureError } from './admin/partial-failure.js';

@@ -16,6 +16,7 @@ import { backoffMs, sleep } from './backoff.js';
 import type { BrokerNode, ClusterView, EnsureTopicOptions, TopicMetadata } from './cluster-view.js';
 import { Listeners } from './listeners.js';
 import type { NodePool } from './node-pool.js';
+import { fromWireBroker } from './wire-broker.js';
 
 export interface MetadataCacheParts {
   readonly pool: NodePool;
@@ -208,9 +209,7 @@ export class MetadataCache implements ClusterView {
   #putBrokers(brokers: readonly v1.Broker[], asOf: number): void {
     if (asOf < this.#brokersOffset) return;
     this.#brokersOffset = asOf;
-    for (const { id, host, port, rack, fenced } of brokers) {
-      this.#brokers.set(id, { id, address: addressOf(host, port), rack, fenced });
-    }
+    for (const broker of brokers) this.#brokers.set(broker.id, fromWireBroker(broker));
   }
 
   #putTopics(topics: readonly v1.Topic[], asOf: number): void {
@@ -317,10 +316,6 @@ export class MetadataCache implements ClusterView {
   #now(): number {
     return this.#parts.environment.clock.monotonic();
   }
-}
-
-function addressOf(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function notKnown(topic: string, timeoutMs: number): BarnabasError {

@@ -3,7 +3,7 @@
  * defaults Kafka's.
  */
 import type { ConsumerInterceptor } from '../interceptors.js';
-import { flag, integer, listOfObjects, oneOf, resolveOptions } from './option-table.js';
+import { flag, illegalOption, integer, listOfObjects, oneOf, resolveOptions } from './option-table.js';
 import type { OptionTable } from './option-table.js';
 
 export interface ConsumerOptions {
@@ -49,5 +49,8 @@ export const CONSUMER_OPTIONS: OptionTable<Required<ConsumerOptions>> = {
 };
 
 export function resolveConsumerOptions(given: ConsumerOptions): ResolvedConsumerOptions {
-  return resolveOptions('consumer', CONSUMER_OPTIONS, given);
+  const options = resolveOptions('consumer', CONSUMER_OPTIONS, given);
+  const { fetchMinBytes, fetchMaxBytes } = options;
+  if (fetchMinBytes <= fetchMaxBytes) return options;
+  throw illegalOption('consumer', 'fetchMinBytes', fetchMinBytes, `at most fetchMaxBytes (${fetchMaxBytes})`);
 }

@@ -93,6 +93,7 @@ export const PRODUCER_OPTIONS: OptionTable<Resolved> = {
 export function resolveProducerOptions(given: ProducerOptions): ResolvedProducerOptions {
   const options = resolveOptions('producer', PRODUCER_OPTIONS, given);
   checkTimes(options, given);
+  checkSizes(options);
   compressionLevel(options.compressionType, options.compressionLevel);
   const deliveryTimeoutMs =
     given.deliveryTimeoutMs ?? Math.max(options.deliveryTimeoutMs, options.lingerMs + options.requestTimeoutMs);
@@ -105,6 +106,11 @@ function checkTimes({ lingerMs, requestTimeoutMs }: Resolved, given: ProducerOpt
   if (deliveryTimeoutMs === undefined || deliveryTimeoutMs >= lingerMs + requestTimeoutMs) return;
   const allowed = `at least lingerMs + requestTimeoutMs (${lingerMs + requestTimeoutMs})`;
   throw illegalOption('producer', 'deliveryTimeoutMs', deliveryTimeoutMs, allowed);
+}
+
+function checkSizes({ batchSize, bufferMemory }: Resolved): void {
+  if (batchSize <= bufferMemory) return;
+  throw illegalOption('producer', 'batchSize', batchSize, `at most bufferMemory (${bufferMemory})`);
 }
 
 function idempotence({ acks, maxInFlight, retries, enableIdempotence }: Resolved): boolean {

@@ -116,6 +116,7 @@ class ForwardedBatch implements OutboundBatch {
 }
 
 class ForwardFeed implements LaneFeed<ForwardedBatch> {
+  readonly isBlocked = false;
   readonly #queue: ForwardedBatch[] = [];
 
   push(batch: ForwardedBatch): void {

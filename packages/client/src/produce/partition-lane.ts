@@ -27,6 +27,8 @@ export type Verdict<B> =
 
 /** Where a lane gets its batches and its judgement from. */
 export interface LaneFeed<B extends OutboundBatch> {
+  /** Nothing may be sent now, not even again: whoever blocks calls ProduceDispatcher.ready when it is over. */
+  readonly isBlocked: boolean;
   /** The batch that `next` would give now. */
   peek(): BatchSize | undefined;
   /** Hands over the next batch for good. */
@@ -55,7 +57,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   readonly #feed: LaneFeed<B>;
   readonly #maxBatches: number;
   readonly #inFlight: B[] = [];
-  #resend: B[] = [];
+  readonly #resend: B[] = [];
   #plainInFlight = 0;
   #isMuted = false;
   #notBeforeMs = 0;
@@ -80,6 +82,11 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     return this.#inFlight.length;
   }
 
+  /** What is to be sent again, in order. */
+  get resend(): readonly B[] {
+    return this.#resend;
+  }
+
   /** Failures in a row. */
   get failures(): number {
     return this.#failures;
@@ -92,7 +99,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
 
   /** Whether there is something to send now, or after the pause. */
   get hasWork(): boolean {
-    if (this.#isMuted || this.#inFlight.length >= this.#maxBatches) return false;
+    if (this.#isMuted || this.#feed.isBlocked || this.#inFlight.length >= this.#maxBatches) return false;
     const next = this.#resend[0] ?? this.#feed.peek();
     return next !== undefined && this.#maySendBeside(next);
   }

@@ -26,20 +26,26 @@ export class StickyPartitions {
     this.#options = options;
   }
 
-  /** The partition for the next record. */
-  current(): number {
-    if (this.#current < 0 || this.#current >= this.#topic.partitionCount) this.#move();
+  /**
+   * The partition for the next record. `hasOpenBatch` tells of the partition chosen last; while it has
+   * one, staying fills it, up to twice the bytes.
+   */
+  choose(hasOpenBatch: (partition: number) => boolean): number {
+    const { stickyBytes } = this.#options;
+    const isGone = this.#current < 0 || this.#current >= this.#topic.partitionCount;
+    const isDue = this.#bytes >= stickyBytes * 2 || (this.#bytes >= stickyBytes && !hasOpenBatch(this.#current));
+    if (isGone || isDue) this.#move();
     return this.#current;
   }
 
-  /**
-   * That many bytes have gone to the current partition. `isBatchFull`: the record was the first of a
-   * new batch, so moving on now leaves no batch half full; at twice the bytes it moves on anyway.
-   */
-  wrote(bytes: number, isBatchFull: boolean): void {
-    const { stickyBytes } = this.#options;
+  /** That many bytes have gone to the current partition. */
+  wrote(bytes: number): void {
     this.#bytes += bytes;
-    if ((this.#bytes >= stickyBytes && isBatchFull) || this.#bytes >= stickyBytes * 2) this.#move();
+  }
+
+  /** The open batch of the current partition is full. Where most of the bytes have been used up, the next goes elsewhere. */
+  batchFull(): void {
+    if (this.#bytes * 2 >= this.#options.stickyBytes) this.#move();
   }
 
   #move(): void {
@@ -63,7 +69,7 @@ export class StickyPartitions {
   /** As Kafka: a partition's weight is the longest queue plus one, less its own queue. */
   #byLoad(candidates: readonly number[], queueLength: (partition: number) => number): number {
     const lengths = candidates.map(queueLength);
-    const longest = Math.max(...lengths);
+    const longest = lengths.reduce((most, length) => Math.max(most, length), 0);
     const total = lengths.reduce((sum, length) => sum + longest + 1 - length, 0);
     let draw = this.#options.random.below(total);
     for (const [index, length] of lengths.entries()) {

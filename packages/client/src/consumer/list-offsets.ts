@@ -1,0 +1,59 @@
+/** Offsets by end or by time, from each partition's leader: for consumers and admin alike. */
+import { BarnabasError, v1 } from '@barnabas/protocol';
+import type { ClusterRouter } from '../cluster/cluster-router.js';
+import { callLeaders } from '../cluster/leader-calls.js';
+import type { OffsetAndTimestamp, TopicPartition } from '../records.js';
+
+/** Which offset: an end, the record with the greatest timestamp (KIP-734), or the first at or after a time. */
+export type OffsetSpec = 'earliest' | 'latest' | 'max-timestamp' | { readonly timestamp: number };
+
+export interface OffsetQuestion extends TopicPartition {
+  readonly spec: OffsetSpec;
+}
+
+/** The offset is -1 where no record matches. */
+export interface FoundOffset extends TopicPartition, OffsetAndTimestamp {}
+
+export interface ListOffsetsOptions {
+  readonly isolationLevel: v1.IsolationLevel;
+  readonly timeoutMs: number;
+}
+
+/** In the order of the questions. Rejects with the first failure. */
+export async function listOffsets(
+  router: ClusterRouter,
+  questions: readonly OffsetQuestion[],
+  { isolationLevel, timeoutMs }: ListOffsetsOptions,
+): Promise<FoundOffset[]> {
+  const results = await callLeaders(router, {
+    entries: questions,
+    timeoutMs,
+    send: async (channel, entries, options) => {
+      const request = { entries: entries.map(toEntry), isolationLevel };
+      return (await channel.client(v1.LogServiceDefinition).listOffsets(request, options)).results;
+    },
+  });
+  return results.map((result, index) => {
+    if (result instanceof BarnabasError) throw result;
+    const { topic, partition } = questions[index] as OffsetQuestion;
+    const { offset, timestampMs, leaderEpoch } = result;
+    return { topic, partition, offset, timestamp: timestampMs, leaderEpoch };
+  });
+}
+
+function toEntry({ topic, partition, spec }: OffsetQuestion): v1.ListOffsetsEntry {
+  return { topic, partition, spec: toSpec(spec) };
+}
+
+function toSpec(spec: OffsetSpec): v1.ListOffsetsEntry['spec'] {
+  switch (spec) {
+    case 'earliest':
+      return { $case: 'earliest', earliest: true };
+    case 'latest':
+      return { $case: 'latest', latest: true };
+    case 'max-timestamp':
+      return { $case: 'maxTimestamp', maxTimestamp: true };
+    default:
+      return { $case: 'timestampMs', timestampMs: spec.timestamp };
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * Records that cannot be placed yet: their topic is not known, or buffer.memory is full. They wait in
+ * the order in which they came, for max.block.ms at most.
+ */
+import type { Timer } from '@barnabas/common';
+import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
+import type { Record as BatchRecord } from '@barnabas/protocol';
+import type { ClusterRouter } from '../cluster/cluster-router.js';
+import type { TopicMetadata } from '../cluster/cluster-view.js';
+import type { ProducerRecord } from '../records.js';
+import type { FlushToken, Reject, Resolve } from './producer-batch.js';
+
+/** A record on its way into a batch. */
+export interface PendingRecord {
+  readonly source: ProducerRecord;
+  readonly record: BatchRecord;
+  readonly resolve: Resolve;
+  readonly reject: Reject;
+}
+
+export interface WaitingRecord extends PendingRecord {
+  readonly deadlineMs: number;
+  readonly flushTokens: FlushToken[];
+}
+
+export interface WaitingRoomParts {
+  readonly router: ClusterRouter;
+  readonly maxBlockMs: number;
+  readonly allowAutoCreateTopics: boolean;
+  readonly bufferMemory: number;
+  readonly onTopicKnown: (metadata: TopicMetadata) => void;
+  /** Puts the record into a batch; false while there is no memory for it. Throws for one that no batch takes. */
+  readonly tryPlace: (record: WaitingRecord) => boolean;
+  /** The record has failed; it has no part in anything any more. */
+  readonly onRefused: (record: WaitingRecord, error: BarnabasError) => void;
+}
+
+export class WaitingRoom {
+  readonly #parts: WaitingRoomParts;
+  readonly #byTopic = new Map<string, WaitingRecord[]>();
+  #forMemory: WaitingRecord[] = [];
+  #memoryTimer: Timer | undefined;
+
+  constructor(parts: WaitingRoomParts) {
+    this.#parts = parts;
+  }
+
+  /** Records wait for memory: whatever comes now waits behind them. */
+  get isMemoryAwaited(): boolean {
+    return this.#forMemory.length > 0;
+  }
+
+  get all(): readonly WaitingRecord[] {
+    return [...this.#forMemory, ...[...this.#byTopic.values()].flat()];
+  }
+
+  waitForTopic(pending: PendingRecord): void {
+    const { topic } = pending.source;
+    const entry = this.#enter(pending);
+    const others = this.#byTopic.get(topic);
+    if (others !== undefined) {
+      others.push(entry);
+      return;
+    }
+    this.#byTopic.set(topic, [entry]);
+    void this.#askForTopic(topic);
+  }
+
+  waitForMemory(pending: PendingRecord): void {
+    this.#forMemory.push(this.#enter(pending));
+    this.#armMemoryTimer();
+  }
+
+  /** Memory may have been freed: places what can be placed, in order. */
+  placeAll(): void {
+    let placed = 0;
+    for (const entry of this.#forMemory) {
+      if (!this.#tryPlace(entry)) break;
+      placed++;
+    }
+    if (placed === 0) return;
+    this.#forMemory = this.#forMemory.slice(placed);
+    this.#memoryTimer?.cancel();
+    this.#memoryTimer = undefined;
+    this.#armMemoryTimer();
+  }
+
+  /** Everything that waits fails. */
+  abort(error: BarnabasError): void {
+    const entries = this.all;
+    this.#memoryTimer?.cancel();
+    this.#forMemory = [];
+    this.#byTopic.clear();
+    for (const entry of entries) this.#parts.onRefused(entry, error);
+  }
+
+  #enter(pending: PendingRecord): WaitingRecord {
+    return { ...pending, deadlineMs: this.#now() + this.#parts.maxBlockMs, flushTokens: [] };
+  }
+
+  /** Each asks for as long as its first record may wait; those that came later ask again. */
+  async #askForTopic(topic: string): Promise<void> {
+    const { router, allowAutoCreateTopics } = this.#parts;
+    for (let first = this.#byTopic.get(topic)?.[0]; first !== undefined; first = this.#byTopic.get(topic)?.[0]) {
+      const timeoutMs = Math.max(1, first.deadlineMs - this.#now());
+      try {
+        const options = { timeoutMs, allowAutoTopicCreation: allowAutoCreateTopics };
+        this.#topicKnown(topic, await router.view.ensureTopic(topic, options));
+      } catch (error) {
+        this.#topicFailed(topic, toBarnabasError(error));
+      }
+    }
+  }
+
+  #topicKnown(topic: string, metadata: TopicMetadata): void {
+    const entries = this.#byTopic.get(topic) ?? [];
+    this.#byTopic.delete(topic);
+    this.#parts.onTopicKnown(metadata);
+    for (const entry of entries) {
+      if (this.#forMemory.length === 0 && this.#tryPlace(entry)) continue;
+      this.#forMemory.push(entry);
+      this.#armMemoryTimer();
+    }
+  }
+
+  #topicFailed(topic: string, error: BarnabasError): void {
+    const entries = this.#byTopic.get(topic) ?? [];
+    const isOver = ({ deadlineMs }: WaitingRecord): boolean => !error.retriable || deadlineMs <= this.#now() + 1;
+    const left = entries.filter((entry) => !isOver(entry));
+    // The first always goes, or this would ask for ever.
+    const failed = left.length === entries.length ? entries.slice(0, 1) : entries.filter(isOver);
+    const waiting = entries.filter((entry) => !failed.includes(entry));
+    if (waiting.length > 0) this.#byTopic.set(topic, waiting);
+    else this.#byTopic.delete(topic);
+    for (const entry of failed) this.#parts.onRefused(entry, error);
+  }
+
+  #tryPlace(entry: WaitingRecord): boolean {
+    try {
+      return this.#parts.tryPlace(entry);
+    } catch (error) {
+      this.#parts.onRefused(entry, toBarnabasError(error));
+      return true;
+    }
+  }
+
+  #armMemoryTimer(): void {
+    const [first] = this.#forMemory;
+    if (first === undefined || this.#memoryTimer !== undefined) return;
+    this.#memoryTimer = this.#parts.router.environment.timers.after(first.deadlineMs - this.#now(), () => {
+      this.#memoryTimer = undefined;
+      this.#expireMemory();
+      this.#armMemoryTimer();
+    });
+  }
+
+  #expireMemory(): void {
+    const nowMs = this.#now();
+    const firstLeft = this.#forMemory.findIndex(({ deadlineMs }) => deadlineMs > nowMs);
+    const over = firstLeft === -1 ? this.#forMemory : this.#forMemory.slice(0, firstLeft);
+    this.#forMemory = firstLeft === -1 ? [] : this.#forMemory.slice(firstLeft);
+    for (const entry of over) this.#parts.onRefused(entry, this.#noMemory());
+  }
+
+  #noMemory(): BarnabasError {
+    const { maxBlockMs, bufferMemory } = this.#parts;
+    return new BarnabasError(
+      'REQUEST_TIMED_OUT',
+      `buffer.memory (${bufferMemory} bytes) was full for max.block.ms (${maxBlockMs} ms): wait for drained() before sending more`,
+      { bufferMemory, maxBlockMs },
+    );
+  }
+
+  #now(): number {
+    return this.#parts.router.environment.clock.monotonic();
+  }
+}
