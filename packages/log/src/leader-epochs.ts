@@ -34,11 +34,13 @@ export class LeaderEpochs {
     if (leaderEpoch === this.latest) return;
     const last = this.#starts.at(-1);
     assert(leaderEpoch > this.latest, 'leader epochs never go back in a log', { leaderEpoch, latest: this.latest });
-    assert(last === undefined || baseOffset > last.startOffset, 'a new epoch starts behind the one before', {
+    assert(last === undefined || baseOffset >= last.startOffset, 'a new epoch starts behind the one before', {
       leaderEpoch,
       baseOffset,
       lastStart: last?.startOffset,
     });
+    // Every record of the last epoch was deleted and the log start moved up to the log end: it has none.
+    if (last?.startOffset === baseOffset) this.#starts.pop();
     this.#starts.push({ leaderEpoch, startOffset: baseOffset });
   }
 

@@ -61,6 +61,9 @@ export interface LogEnvironment {
   readonly onOffline: (log: PartitionLog, error: BarnabasError) => void;
 }
 
+/** Where a log begins anew: nothing is known of what was before. */
+const EMPTY_SEGMENT_END = encodeSegmentEnd({ segments: [], timeIndex: [], epochs: [], producers: [] });
+
 export class StoredPartitionLog implements PartitionLog {
   readonly topic: string;
   readonly topicId: string;
@@ -253,14 +256,16 @@ export class StoredPartitionLog implements PartitionLog {
   truncateTo(offset: number): Promise<void> {
     if (offset < this.logStartOffset) return this.truncateFullyAndStartAt(offset);
     if (offset >= this.logEndOffset) return Promise.resolve();
-    return this.#reshape(async (store) => deleteFrom(store, await batchStart(store, offset)));
+    return this.#reshape(async (store) => {
+      const from = await batchStart(store, offset);
+      // The batch reaches below the log start: nothing is left, and the log start does not move down.
+      if (from < this.logStartOffset) await restartAt(store, this.logStartOffset, EMPTY_SEGMENT_END);
+      else await deleteFrom(store, from);
+    });
   }
 
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#reshape(async (store) => {
-      const nothing = encodeSegmentEnd({ segments: [], timeIndex: [], epochs: [], producers: [] });
-      await restartAt(store, offset, nothing);
-    }, offset);
+    return this.#reshape((store) => restartAt(store, offset, EMPTY_SEGMENT_END), offset);
   }
 
   async deleteRecordsBefore(offset: number): Promise<void> {

@@ -68,6 +68,7 @@ export class World {
   readonly offline: BarnabasError[] = [];
   readonly warnings: string[] = [];
   #manager: LogManager | undefined;
+  #life = 0;
 
   constructor(private readonly options: WorldOptions = {}) {}
 
@@ -76,6 +77,7 @@ export class World {
   }
 
   async manager(owner: { readonly clusterId?: string; readonly nodeId?: number } = {}): Promise<LogManager> {
+    const life = this.#life;
     const logger: Logger = { ...silentLogger, warn: (message) => this.warnings.push(message) };
     this.#manager ??= await openLogManager({
       clock: this.time,
@@ -87,7 +89,8 @@ export class World {
       nodeId: owner.nodeId ?? 1,
       factory: this.options.factory ?? this.memory,
       limits: this.options.limits ?? {},
-      onOffline: (_log, error) => this.offline.push(error),
+      // Whatever a dead broker still says is not heard.
+      onOffline: (_log, error) => life === this.#life && this.offline.push(error),
     });
     return this.#manager;
   }
@@ -107,10 +110,11 @@ export class World {
     return this.open(config);
   }
 
-  /** The process dies, or with `machine` everything does; the next open starts anew. */
+  /** The machine dies; the next open starts anew. */
   crash(how: { readonly random?: Parameters<MemoryStore['crash']>[0]; readonly holes?: boolean } = {}): void {
     this.memory.crash(how.random, { holes: how.holes ?? false });
     this.#manager = undefined;
+    this.#life++;
   }
 
   /** The open memory store of the partition. */
