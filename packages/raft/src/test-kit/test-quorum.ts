@@ -1,0 +1,120 @@
+/** Whole nodes on memory stores, a memory network and virtual time. */
+import { present, SeededRandom, silentLogger, VirtualTime } from '@barnabas/common';
+import { MemoryStoreFactory } from '@barnabas/store';
+import type { MemoryStore } from '@barnabas/store';
+import { startRaft } from '../start-raft.js';
+import type { RaftConfig, RaftNode } from '../types.js';
+import { Journal } from './journal.js';
+import { MemoryNetwork } from './memory-network.js';
+
+export interface QuorumNode {
+  readonly id: number;
+  readonly node: RaftNode;
+  readonly journal: Journal;
+  readonly store: MemoryStore;
+}
+
+/** Lets everything happen that needs no time. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+export class TestQuorum {
+  readonly time = new VirtualTime();
+  readonly random: SeededRandom;
+  readonly disks = new MemoryStoreFactory();
+  readonly network: MemoryNetwork;
+  readonly nodes = new Map<number, QuorumNode>();
+
+  constructor(
+    readonly size: number,
+    readonly config: Partial<RaftConfig> = {},
+    seed = 1,
+  ) {
+    this.random = new SeededRandom(seed);
+    this.network = new MemoryNetwork(this.time, this.random);
+  }
+
+  static async started(size: number, config: Partial<RaftConfig> = {}, seed = 1): Promise<TestQuorum> {
+    const quorum = new TestQuorum(size, config, seed);
+    for (const id of quorum.ids) await quorum.start(id);
+    return quorum;
+  }
+
+  get ids(): number[] {
+    return Array.from({ length: this.size }, (_, at) => at + 1);
+  }
+
+  async start(id: number): Promise<QuorumNode> {
+    const store = await this.disks.open(`node-${id}`);
+    const journal = new Journal();
+    const node = await startRaft({
+      nodeId: id,
+      clusterId: 'test',
+      voters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
+      store,
+      transport: this.network.transport(id),
+      clock: this.time,
+      timers: this.time,
+      random: this.random,
+      logger: silentLogger,
+      stateMachine: journal,
+      config: this.config,
+    });
+    const started = { id, node, journal, store };
+    this.nodes.set(id, started);
+    return started;
+  }
+
+  /** The machine of a node dies. */
+  async crash(id: number, options: { readonly loseAll?: boolean } = {}): Promise<void> {
+    const { node, store } = this.get(id);
+    this.nodes.delete(id);
+    store.crash(options.loseAll === true ? undefined : this.random);
+    await node.stop();
+  }
+
+  get(id: number): QuorumNode {
+    return present(this.nodes.get(id), 'running node', { id });
+  }
+
+  get leader(): QuorumNode | undefined {
+    return [...this.nodes.values()].find(({ journal }) => journal.leads !== undefined);
+  }
+
+  /** Time passes. */
+  async run(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 5) {
+      this.time.advance(5);
+      await turn();
+    }
+  }
+
+  /** Time passes until something is so. */
+  async until<T>(what: string, read: () => T | undefined | false, limitMs = 30_000): Promise<T> {
+    for (let passed = 0; passed < limitMs; passed += 5) {
+      const value = read();
+      if (value !== undefined && value !== false) return value;
+      this.time.advance(5);
+      await turn();
+    }
+    throw new Error(`not within ${limitMs} ms: ${what}`);
+  }
+
+  /** Time passes until a promise is settled. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    let over = false;
+    const watched = promise.finally(() => {
+      over = true;
+    });
+    watched.catch(() => undefined);
+    await this.until('a promise is settled', () => over);
+    return watched;
+  }
+
+  untilLeader(): Promise<QuorumNode> {
+    return this.until('a leader', () => this.leader);
+  }
+
+  async stop(): Promise<void> {
+    for (const { node } of this.nodes.values()) await node.stop();
+  }
+}
