@@ -6,9 +6,10 @@
  *   h                  hard state     crc u32, term u64, has vote u8, vote u32
  *   p                  snapshot       crc u32, id u64, index u64, term u64, chunks u32
  *   c id u64 seq u32   snapshot chunk crc u32, (length u32, record)*
- *   e index u64        entry          crc u32, length u32, index u64, term u64, kind u8, command
+ *   e index u64        entry          crc u32, length u32, ~length u32, index u64, term u64, kind u8, command
  *
- * An entry carries its own index, so that one under a wrong key is noticed.
+ * An entry carries its own index, so that one under a wrong key is noticed, and its length twice, so
+ * that a changed length is not taken for an unfinished write.
  */
 import { crc32c } from '@barnabas/protocol';
 import { assert } from '@barnabas/common';
@@ -31,7 +32,8 @@ export interface SnapshotPointer {
 
 const FORMAT_VERSION = 1;
 const CRC_BYTES = 4;
-const ENTRY_HEADER_BYTES = 25;
+const ENTRY_LENGTHS_END = 12;
+const ENTRY_HEADER_BYTES = 29;
 const KINDS: readonly Entry['kind'][] = ['command', 'noop'];
 
 export const IDENTITY_KEY = Buffer.from('m');
@@ -125,19 +127,23 @@ export function decodeChunk(value: Buffer): Buffer[] | Damage {
 export function encodeEntry({ index, term, kind, command }: Entry): Buffer {
   const value = Buffer.allocUnsafe(ENTRY_HEADER_BYTES + command.length);
   value.writeUInt32BE(command.length, 4);
-  writeU64(value, index, 8);
-  writeU64(value, term, 16);
-  value.writeUInt8(KINDS.indexOf(kind), 24);
+  value.writeUInt32BE(~command.length >>> 0, 8);
+  writeU64(value, index, 12);
+  writeU64(value, term, 20);
+  value.writeUInt8(KINDS.indexOf(kind), 28);
   value.set(command, ENTRY_HEADER_BYTES);
   return seal(value);
 }
 
 /** The command is a view of `value`. */
 export function decodeEntry(value: Buffer): Entry | Damage {
-  if (value.length < ENTRY_HEADER_BYTES || value.length < ENTRY_HEADER_BYTES + value.readUInt32BE(4)) return 'torn';
-  const kind = KINDS[value.readUInt8(24)];
+  if (value.length < ENTRY_LENGTHS_END) return 'torn';
+  const length = value.readUInt32BE(4);
+  if (value.readUInt32BE(8) !== ~length >>> 0) return 'corrupt';
+  if (value.length < ENTRY_HEADER_BYTES + length) return 'torn';
+  const kind = KINDS[value.readUInt8(28)];
   if (!isSealed(value) || kind === undefined) return 'corrupt';
-  return { index: readU64(value, 8), term: readU64(value, 16), kind, command: value.subarray(ENTRY_HEADER_BYTES) };
+  return { index: readU64(value, 12), term: readU64(value, 20), kind, command: value.subarray(ENTRY_HEADER_BYTES) };
 }
 
 function seal(value: Buffer): Buffer {
