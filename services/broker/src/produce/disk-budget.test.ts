@@ -46,7 +46,9 @@ describe('the disk budget', () => {
     expect(budget.admit(1_000)).toBeUndefined();
     budget.take(101);
     const entered: number[] = [];
-    const waiting = [60, 40].map((bytes, index) => budget.admit(bytes)?.then(() => entered.push(index)));
+    const waiting = [60, 40].map((bytes, index) =>
+      Promise.resolve(budget.admit(bytes)).then(() => entered.push(index)),
+    );
     expect(() => budget.admit(1)).toThrow(expect.objectContaining({ errorName: 'THROTTLING_QUOTA_EXCEEDED' }));
     budget.give(101);
     await Promise.all(waiting);

@@ -74,6 +74,12 @@ export class ScriptedController {
     this.append({ $case: 'config', config: { resourceType, resourceName: topic, key, value } });
   }
 
+  /** `broker` is an id, or empty for all. */
+  setBrokerConfig(broker: string, key: string, value: string): void {
+    const resourceType = internal.ConfigRecordResourceType.BROKER;
+    this.append({ $case: 'config', config: { resourceType, resourceName: broker, key, value } });
+  }
+
   changePartition(topicId: string, partition: number, change: { leader?: number; isr?: number[] }): void {
     const { leader, isr } = change;
     const partitionChange = {
