@@ -1,6 +1,7 @@
 import { VirtualTime } from '@barnabas/common';
 import { MetadataFollower } from '@barnabas/metadata/follower';
-import { internal, v1 } from '@barnabas/protocol';
+import type { internal } from '@barnabas/protocol';
+import { v1 } from '@barnabas/protocol';
 import { MemoryStoreFactory } from '@barnabas/store';
 import { startController } from './test-kit/cluster.js';
 import type { TestController } from './test-kit/cluster.js';
