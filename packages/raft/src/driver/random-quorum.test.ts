@@ -1,0 +1,98 @@
+/**
+ * Whole nodes under random misfortune: machines die and lose what was not synced, messages get lost,
+ * nodes are cut off, snapshots are made and sent. What was acknowledged is never lost, and all state
+ * machines see the same.
+ */
+import { SeededRandom } from '@barnabas/common';
+import { TestQuorum } from '../test-kit/test-quorum.js';
+
+const SEEDS = Number(process.env.RAFT_SEEDS ?? 50);
+const ROUNDS = 120;
+
+interface Tally {
+  acknowledged: number;
+  restores: number;
+  crashes: number;
+}
+
+async function misfortune(seed: number, tally: Tally): Promise<void> {
+  const dice = new SeededRandom(seed);
+  const config = { snapshotAfterBytes: 1_500, keepBehindSnapshotBytes: dice.below(2) * 500, snapshotChunkBytes: 100 };
+  const quorum = await TestQuorum.started(3, config, seed);
+  quorum.network.lossOneIn = dice.below(2) * (5 + dice.below(50));
+  const acknowledged: string[] = [];
+  const uncertain: Promise<unknown>[] = [];
+  let proposals = 0;
+  let restores = 0;
+
+  for (let round = 0; round < ROUNDS; round++) {
+    const event = dice.below(100);
+    const id = 1 + dice.below(3);
+    const running = quorum.nodes.get(id);
+    if (event < 50) {
+      const leader = quorum.leader;
+      for (let count = 1 + dice.below(5); leader !== undefined && count > 0; count--) {
+        const text = `p${++proposals}`;
+        const done = leader.node.propose([Buffer.from(text)]).then(
+          () => acknowledged.push(text),
+          () => undefined,
+        );
+        uncertain.push(done);
+      }
+    } else if (event < 58 && running !== undefined) {
+      restores += running.journal.restores;
+      tally.crashes++;
+      await quorum.crash(id);
+    } else if (event < 75 && running === undefined) {
+      await quorum.start(id);
+    } else if (event < 80) {
+      quorum.network.cut(id);
+    } else if (event < 88) {
+      quorum.network.join();
+    }
+    await quorum.run(5 * dice.below(60));
+  }
+
+  quorum.network.join();
+  quorum.network.lossOneIn = 0;
+  for (const id of quorum.ids) if (!quorum.nodes.has(id)) await quorum.start(id);
+  const nodes = [...quorum.nodes.values()];
+  const last = await quorum.until('a proposal after healing', () => {
+    const leader = quorum.leader;
+    return leader && { done: leader.node.propose([Buffer.from('last')]).catch(() => undefined) };
+  });
+  await quorum.settled(last.done);
+  await quorum.until('all have caught up', () => nodes.every(({ journal }) => journal.commands.includes('last')));
+  await Promise.all(uncertain);
+
+  const [first, ...others] = nodes.map(({ journal }) => journal.commands);
+  for (const other of others) expect(other).toEqual(first);
+  // All acknowledged are there, once, in the order of their acknowledgement by one leader after another.
+  expect(first?.filter((text) => acknowledged.includes(text))).toEqual(acknowledged);
+  expect(new Set(first).size).toBe(first?.length);
+  tally.acknowledged += acknowledged.length;
+  tally.restores += restores + nodes.reduce((sum, { journal }) => sum + journal.restores, 0);
+  for (const { node } of nodes) await expectNoFault(node.failed);
+  await quorum.stop();
+}
+
+async function expectNoFault(failed: Promise<never>): Promise<void> {
+  expect(await Promise.race([failed.catch((fault: unknown) => fault), Promise.resolve('none')])).toBe('none');
+}
+
+describe('a quorum of whole nodes under random misfortune', () => {
+  it(`keeps what it acknowledged (${SEEDS} seeds)`, async () => {
+    const tally: Tally = { acknowledged: 0, restores: 0, crashes: 0 };
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      try {
+        await misfortune(seed, tally);
+      } catch (error) {
+        throw new Error(`seed ${seed}`, { cause: error });
+      }
+    }
+    expect(tally.acknowledged).toBeGreaterThan(20 * SEEDS);
+    expect(tally.restores).toBeGreaterThan(SEEDS);
+    expect(tally.crashes).toBeGreaterThan(SEEDS);
+    if (process.env.RAFT_SEEDS !== undefined) console.log(tally);
+  }, 120_000);
+});
