@@ -1,0 +1,168 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { present, silentLogger } from '@barnabas/common';
+import { systemClock, systemRandom, systemTimers } from '@barnabas/common/node';
+import { internal } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
+import { createConnector, serve } from '@barnabas/rpc';
+import type { Connector, RunningServer } from '@barnabas/rpc';
+import { MemoryStoreFactory } from '@barnabas/store';
+import { startRaft } from '../start-raft.js';
+import { Journal } from '../test-kit/journal.js';
+import type { RaftNode, Voter } from '../types.js';
+import { createGrpcTransport } from './grpc-transport.js';
+
+/** Real time here: short enough for a test, long enough for a busy machine. */
+const CONFIG = { electionTimeoutMs: 400, heartbeatIntervalMs: 40 };
+const HOST = '127.0.0.1';
+
+async function until<T>(read: () => T | undefined | false): Promise<T> {
+  for (;;) {
+    const value = read();
+    if (value !== undefined && value !== false) return value;
+    await pause(5);
+  }
+}
+
+interface Running {
+  readonly id: number;
+  readonly node: RaftNode;
+  readonly journal: Journal;
+  stop(): Promise<void>;
+}
+
+class GrpcQuorum {
+  readonly disks = new MemoryStoreFactory();
+  readonly running = new Map<number, Running>();
+
+  private constructor(readonly voters: readonly Voter[]) {}
+
+  /** Voters on ports that the system chose, kept free until they are needed. */
+  static async started(size: number): Promise<GrpcQuorum> {
+    const holders: RunningServer[] = [];
+    for (let id = 1; id <= size; id++) {
+      holders.push(await serve({ listen: { host: HOST, port: 0 }, services: [], logger: silentLogger }));
+    }
+    const quorum = new GrpcQuorum(holders.map(({ port }, at) => ({ id: at + 1, endpoint: `${HOST}:${port}` })));
+    for (const holder of holders) await holder.stop(0);
+    for (const { id } of quorum.voters) await quorum.start(id);
+    return quorum;
+  }
+
+  async start(id: number, clusterId = 'castle'): Promise<Running> {
+    const environment = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
+    const connector: Connector = createConnector();
+    const identity = { nodeId: id, clusterId, voters: this.voters };
+    const { transport, service } = createGrpcTransport({ ...environment, ...identity, connector });
+    const port = Number(present(this.voters[id - 1], 'voter').endpoint.split(':')[1]);
+    const server = await serve({ listen: { host: HOST, port }, services: [service], logger: silentLogger });
+    const store = await this.disks.open(`${clusterId}-${id}`);
+    const journal = new Journal();
+    const options = { ...environment, ...identity, store, transport, stateMachine: journal, config: CONFIG };
+    const node = await startRaft(options);
+    const stop = async () => {
+      this.running.delete(id);
+      await node.stop();
+      connector.close();
+      await server.stop(0);
+      await store.close();
+    };
+    const running = { id, node, journal, stop };
+    this.running.set(id, running);
+    return running;
+  }
+
+  leader(): Promise<Running> {
+    return until(() => [...this.running.values()].find(({ journal }) => journal.leads !== undefined));
+  }
+
+  async agree(commands: readonly string[]): Promise<void> {
+    await until(() => [...this.running.values()].every(({ journal }) => journal.commands.length === commands.length));
+    for (const { journal } of this.running.values()) expect(journal.commands).toEqual(commands);
+  }
+
+  async stop(): Promise<void> {
+    for (const one of [...this.running.values()]) await one.stop();
+  }
+}
+
+describe('a quorum over gRPC', () => {
+  let quorum: GrpcQuorum;
+  afterEach(() => quorum.stop());
+
+  it('elects, commits, survives its leader, and takes the old one back', async () => {
+    quorum = await GrpcQuorum.started(3);
+    const first = await quorum.leader();
+    await first.node.propose([Buffer.from('a'), Buffer.from('b')]);
+    expect(await first.node.readBarrier()).toBeGreaterThanOrEqual(3);
+    await quorum.agree(['a', 'b']);
+
+    await first.stop();
+    const second = await quorum.leader();
+    expect(second.id).not.toBe(first.id);
+    await second.node.propose([Buffer.from('c')]);
+    await quorum.agree(['a', 'b', 'c']);
+
+    await quorum.start(first.id);
+    await quorum.agree(['a', 'b', 'c']);
+    const { voters } = (await quorum.leader()).node.status;
+    expect(voters.every(({ lastContactMs }) => lastContactMs >= 0 && lastContactMs < 10_000)).toBe(true);
+  });
+
+  it('has nothing to do with a node of another cluster at a voter’s address', async () => {
+    quorum = await GrpcQuorum.started(3);
+    const leader = await quorum.leader();
+    const stranger = leader.id === 3 ? 2 : 3;
+    await present(quorum.running.get(stranger), 'node').stop();
+    const { node, journal } = await quorum.start(stranger, 'village');
+    await leader.node.propose([Buffer.from('a')]);
+    await until(() => node.status.role === 'preCandidate');
+    expect(journal.commands).toEqual([]);
+    expect(node.status.voters.filter(({ id }) => id !== stranger).map(({ lastContactMs }) => lastContactMs)).toEqual([
+      -1, -1,
+    ]);
+    expect((await quorum.leader()).id).toBe(leader.id);
+  });
+
+  it('takes no stream from whoever is not the voter that should call, and says why', async () => {
+    quorum = await GrpcQuorum.started(3);
+    await quorum.leader();
+    const connector = createConnector();
+    const endpoint = present(quorum.voters[1], 'voter').endpoint;
+    const answerTo = (hello: internal.RaftHello): Promise<BarnabasError | undefined> =>
+      new Promise((resolve) => {
+        const stream = connector.channel(endpoint).client(internal.RaftServiceDefinition).connect();
+        stream.handle({ onMessage: () => stream.end(), onClose: resolve });
+        stream.write({ part: { $case: 'hello', hello } });
+      });
+    expect(await answerTo({ clusterId: 'village', from: 1, to: 2 })).toMatchObject({
+      errorName: 'INCONSISTENT_CLUSTER_ID',
+    });
+    expect(await answerTo({ clusterId: 'castle', from: 9, to: 2 })).toMatchObject({
+      errorName: 'INCONSISTENT_VOTER_SET',
+    });
+    // Node 3 waits for node 2 to call.
+    expect(await answerTo({ clusterId: 'castle', from: 3, to: 2 })).toMatchObject({
+      errorName: 'INCONSISTENT_VOTER_SET',
+    });
+    expect(await answerTo({ clusterId: 'castle', from: 1, to: 3 })).toMatchObject({ errorName: 'INVALID_REQUEST' });
+    connector.close();
+  });
+
+  it('listens to nobody who has not said hello', async () => {
+    quorum = await GrpcQuorum.started(3);
+    const leader = await quorum.leader();
+    const { term } = leader.node.status;
+    const connector = createConnector();
+    const endpoint = present(quorum.voters[2], 'voter').endpoint;
+    const stream = connector.channel(endpoint).client(internal.RaftServiceDefinition).connect();
+    const over = new Promise((resolve) => stream.handle({ onMessage: () => undefined, onClose: resolve }));
+    const vote = { $case: 'vote', vote: { lastIndex: 1000, lastTerm: 1000 } } as const;
+    stream.write({ part: { $case: 'message', message: { term: term + 1000, body: vote } } });
+    stream.end();
+    await over;
+    await leader.node.propose([Buffer.from('a')]);
+    await quorum.agree(['a']);
+    expect([...quorum.running.values()].every(({ node }) => node.status.term < term + 1000)).toBe(true);
+    connector.close();
+  });
+});
