@@ -19,7 +19,7 @@
  *   P6  entries wait only at an online leader, or while its log is being opened
  * Protocol: docs/protocols/produce.md, section 3.
  */
-import { assert } from '@barnabas/common';
+import { InvariantError, assert } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 import { AppendQueue } from './append-queue.js';
 import type { Assignment, ReplicaConfig } from './assignment.js';
@@ -64,7 +64,8 @@ export class Partition<Token = unknown> {
   /** Log ends of the other replicas, as they have reported them in this leader epoch. */
   readonly #followerLogEnds = new Map<number, number>();
   /** What P2 compares with. */
-  #checked = { leaderEpoch: -1, highWatermark: -1 };
+  #checkedEpoch = -1;
+  #checkedHighWatermark = -1;
 
   constructor(
     readonly nodeId: number,
@@ -198,42 +199,45 @@ export class Partition<Token = unknown> {
     return true;
   }
 
+  /** Runs after every event, so that what explains a failure is put together only when there is one. */
   checkInvariants(): void {
-    if (this.isLeader) {
-      assert(this.isr.includes(this.leader), 'P3: the leader is in the ISR', this.#facts());
-      assert(
-        this.isr.every((id) => this.replicas.includes(id)),
-        'P3: the ISR is a subset of the replicas',
-        this.#facts(),
-      );
+    const { kind } = this.#log;
+    if (this.isLeader && !this.#isrIsSound()) this.#broken('P3: the ISR is a subset of the replicas with the leader');
+    if (this.appends.length > 0 && !(this.isLeader && kind === 'online')) {
+      this.#broken('P6: appends wait only at an online leader');
     }
-    const mayWait = this.isLeader && (this.#log.kind === 'online' || this.#log.kind === 'opening');
-    assert(mayWait || this.appends.length === 0, 'P6: only an online leader has entries waiting', this.#facts());
-    assert(
-      this.waitingForLog.length === 0 || (this.isLeader && this.#log.kind === 'opening'),
-      'P6: entries wait for a log only while it is opened',
-      this.#facts(),
-    );
-    if (this.#log.kind === 'online') this.#checkOffsets();
+    if (this.waitingForLog.length > 0 && !(this.isLeader && kind === 'opening')) {
+      this.#broken('P6: entries wait for a log only while it is opened');
+    }
+    if (kind === 'online') this.#checkOffsets();
+  }
+
+  #isrIsSound(): boolean {
+    const { isr, replicas } = this;
+    for (const id of isr) if (!replicas.includes(id)) return false;
+    return isr.includes(this.leader);
   }
 
   #checkOffsets(): void {
+    const highWatermark = this.#highWatermark;
     const inOrder =
-      this.#logStartOffset <= this.#highWatermark &&
-      this.#highWatermark <= this.#stableEndOffset &&
+      this.#logStartOffset <= highWatermark &&
+      highWatermark <= this.#stableEndOffset &&
       this.#stableEndOffset <= this.#logEndOffset;
-    if (!inOrder) assert(false, 'P1: log start <= high watermark <= stable end <= log end', this.#facts());
+    if (!inOrder) this.#broken('P1: log start <= high watermark <= stable end <= log end');
     const firstEndOffset = this.appends.firstEndOffset;
-    if (firstEndOffset !== undefined && firstEndOffset <= this.#highWatermark) {
-      assert(false, 'P4: no append waits for what has been committed', this.#facts());
+    if (firstEndOffset !== undefined && firstEndOffset <= highWatermark) {
+      this.#broken('P4: no append waits for what has been committed');
     }
-    const { leaderEpoch, highWatermark } = this.#checked;
-    if (leaderEpoch === this.leaderEpoch && this.#highWatermark < highWatermark) {
-      assert(false, 'P2: the high watermark never falls within a leader epoch', this.#facts());
+    if (this.#checkedEpoch === this.leaderEpoch && highWatermark < this.#checkedHighWatermark) {
+      this.#broken('P2: the high watermark never falls within a leader epoch');
     }
-    if (leaderEpoch !== this.leaderEpoch || highWatermark !== this.#highWatermark) {
-      this.#checked = { leaderEpoch: this.leaderEpoch, highWatermark: this.#highWatermark };
-    }
+    this.#checkedEpoch = this.leaderEpoch;
+    this.#checkedHighWatermark = highWatermark;
+  }
+
+  #broken(invariant: string): never {
+    throw new InvariantError(invariant, this.#facts());
   }
 
   #lowestLogEndOfIsr(): number {
