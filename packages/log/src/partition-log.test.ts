@@ -62,7 +62,11 @@ describe('appending as leader', () => {
     ['a timestamp far ahead', () => batchOf(['a'], { timestamps: [2e12] }), 'INVALID_TIMESTAMP'],
     ['a timestamp far back', () => batchOf(['a'], { timestamps: [1e12] }), 'INVALID_TIMESTAMP'],
     ['a late second timestamp', () => batchOf(['a', 'b'], { timestamps: [17e11, 2e12] }), 'INVALID_TIMESTAMP'],
-    ['a good batch before a bad one', () => Buffer.concat([batchOf(['a']), flip(batchOf(['b']), 63)]), 'CORRUPT_MESSAGE'],
+    [
+      'a good batch before a bad one',
+      () => Buffer.concat([batchOf(['a']), flip(batchOf(['b']), 63)]),
+      'CORRUPT_MESSAGE',
+    ],
   ])('refuses %s and changes nothing', async (_what, make, errorName) => {
     const log = await world.open({ maxMessageBytes: 1000, messageTimestampBeforeMaxMs: 1e10 });
     expect(() => log.appendAsLeader(make(), { leaderEpoch: 0, now: world.time.now() })).toThrow(
@@ -97,7 +101,7 @@ describe('appending as leader', () => {
     expect(readBatchHeader(batches[0] ?? Buffer.alloc(0))).toMatchObject({ producerId: 9, baseSequence: 0 });
   });
 
-  it('holds a broken invariant, not an error, in an append of an old epoch', async () => {
+  it('takes an append of an old epoch for a fault, not for a client’s error', async () => {
     const log = await world.open();
     world.append(log, ['a'], { leaderEpoch: 3 });
     expect(() => world.append(log, ['b'], { leaderEpoch: 2 })).toThrow('a leader appends in the latest epoch');
@@ -264,7 +268,12 @@ describe('the flush policy', () => {
 
   it('syncs after flush.messages records, in between not', async () => {
     const log = await world.open({ flushMessages: 3 });
-    for (const [value, expected] of [['a', 0], ['b', 0], ['c', 3], ['d', 3]] as const) {
+    for (const [value, expected] of [
+      ['a', 0],
+      ['b', 0],
+      ['c', 3],
+      ['d', 3],
+    ] as const) {
       await world.append(log, [value]).stable;
       expect(log.recoveryPoint).toBe(expected);
     }
@@ -324,7 +333,13 @@ describe('reading', () => {
     return log;
   };
   const read = async (log: PartitionLog, request: Partial<Parameters<PartitionLog['read']>[0]>) => {
-    const result = await log.read({ offset: 0, maxBytes: 1e6, maxOffset: log.logEndOffset, minOneBatch: true, ...request });
+    const result = await log.read({
+      offset: 0,
+      maxBytes: 1e6,
+      maxOffset: log.logEndOffset,
+      minOneBatch: true,
+      ...request,
+    });
     return [valuesOf(result.batches).join(''), result.nextOffset];
   };
 
@@ -444,7 +459,12 @@ describe('looking up', () => {
   it('knows where leader epochs end, also after a restart', async () => {
     let log = await world.open();
     expect(log.endOffsetForEpoch(0)).toBeUndefined();
-    for (const [leaderEpoch, value] of [[1, 'a'], [1, 'b'], [4, 'c'], [9, 'd']] as const) {
+    for (const [leaderEpoch, value] of [
+      [1, 'a'],
+      [1, 'b'],
+      [4, 'c'],
+      [9, 'd'],
+    ] as const) {
       world.append(log, [value], { leaderEpoch });
     }
     for (const clean of [true, false]) {
@@ -610,7 +630,13 @@ function flip(batch: Buffer, at: number): Buffer {
 }
 
 function marker(timestamp = 1_700_000_000_000): Buffer {
-  return buildTransactionMarker({ outcome: 'commit', coordinatorEpoch: 0, producerId: 77, producerEpoch: 0, timestamp });
+  return buildTransactionMarker({
+    outcome: 'commit',
+    coordinatorEpoch: 0,
+    producerId: 77,
+    producerEpoch: 0,
+    timestamp,
+  });
 }
 
 function countWrites(): () => { operations: number; sync: boolean }[] {

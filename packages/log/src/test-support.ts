@@ -36,15 +36,14 @@ export function valuesOf(batches: readonly Buffer[]): string[] {
 }
 
 /** Everything from an offset on, record by record, read in steps of `maxBytes`. */
-export async function readAll(log: PartitionLog, from = log.logStartOffset, maxBytes = 300): Promise<string[]> {
+export async function readAll(
+  log: PartitionLog,
+  from = log.logStartOffset,
+  { maxBytes = 300, maxOffset = log.logEndOffset } = {},
+): Promise<string[]> {
   const found: string[] = [];
-  for (let offset = from; offset < log.logEndOffset; ) {
-    const { batches, nextOffset } = await log.read({
-      offset,
-      maxBytes,
-      maxOffset: log.logEndOffset,
-      minOneBatch: true,
-    });
+  for (let offset = from; offset < maxOffset; ) {
+    const { batches, nextOffset } = await log.read({ offset, maxBytes, maxOffset, minOneBatch: true });
     for (const batch of batches) {
       for (const record of decodeRecords(batch)) if (record.offset >= from) found.push(String(record.value));
     }
