@@ -1,0 +1,323 @@
+/**
+ * A cluster in memory, in the test's own process: partitions, leaders that move, brokers that stop and
+ * come back, a gateway; and every request can be intercepted. Serves the real services over the local
+ * network of @barnabas/rpc, so that whatever talks to a cluster can be tested against it.
+ *
+ * One copy of each partition: what is appended is readable and survives its broker. The rules about
+ * sequences, sizes and leadership are those of a real broker.
+ */
+import { assert, present } from '@barnabas/common';
+import { BarnabasError, v1 } from '@barnabas/protocol';
+import type { StoredRecord } from '@barnabas/protocol';
+import { createConnector, LocalNetwork } from '@barnabas/rpc';
+import type { Connector, ServiceRegistration } from '@barnabas/rpc';
+import { Listeners } from '../cluster/listeners.js';
+import { fakeAdminService } from './fake-admin-service.js';
+import { fakeLogService } from './fake-log-service.js';
+import { fakeMetadataService } from './fake-metadata-service.js';
+import type { FakeMetadata } from './fake-metadata-service.js';
+import { FakeNode, lost } from './fake-node.js';
+import { FakePartition } from './fake-partition.js';
+import type { Interception, Interceptor } from './interception.js';
+
+export interface FakeClusterOptions {
+  /** Brokers, with ids from 1. Default 1. */
+  readonly brokers?: number;
+  /** Topics that exist from the start, with their partition counts. */
+  readonly topics?: Readonly<Record<string, number>>;
+  /** auto.create.topics.enable. Default false. */
+  readonly autoCreateTopics?: boolean;
+  /** message.max.bytes. Default 1 MiB. */
+  readonly maxMessageBytes?: number;
+  /** Of topics created by themselves. Default 1. */
+  readonly defaultPartitions?: number;
+}
+
+interface FakeTopic {
+  readonly id: string;
+  readonly partitions: FakePartition[];
+  readonly configs: Map<string, string>;
+}
+
+/** Node id of the gateway. */
+export const GATEWAY_ID = 0;
+const GATEWAY_ADDRESS = 'gateway.fake:7600';
+const BROKER_PORT = 7700;
+
+export class FakeCluster {
+  readonly clusterId = 'fake-cluster';
+  readonly network = new LocalNetwork();
+  /** Reaches the cluster's addresses. Closed by `close`. */
+  readonly connector: Connector;
+  readonly gatewayAddress = GATEWAY_ADDRESS;
+  readonly #options: FakeClusterOptions;
+  readonly #nodes = new Map<number, FakeNode>();
+  readonly #stopped = new Set<number>();
+  readonly #topics = new Map<string, FakeTopic>();
+  readonly #brokerConfigs = new Map<string, Map<string, string>>();
+  readonly #interceptors = new Set<Interceptor>();
+  readonly #metadataChanged = new Listeners();
+  readonly #leadershipChanged = new Listeners();
+  #metadataOffset = 1;
+  #frozen: FakeMetadata | undefined;
+  #producerIds = 1000;
+  #topicIds = 1;
+
+  constructor(options: FakeClusterOptions = {}) {
+    this.#options = options;
+    this.connector = createConnector({ local: this.network });
+    this.#addNode(GATEWAY_ID, GATEWAY_ADDRESS, true);
+    for (let id = 1; id <= (options.brokers ?? 1); id++) this.#addNode(id, brokerAddress(id), false);
+    for (const [name, partitions] of Object.entries(options.topics ?? {})) this.createTopic(name, partitions);
+  }
+
+  /** Addresses of all brokers. */
+  get bootstrap(): readonly string[] {
+    return this.#brokers().map(({ address }) => address);
+  }
+
+  close(): void {
+    this.connector.close();
+    for (const { address } of this.#nodes.values()) this.network.unregister(address);
+  }
+
+  // ---- what there is
+
+  createTopic(name: string, partitions = 1): void {
+    this.#createTopic(name, partitions, false);
+  }
+
+  deleteTopic(name: string): void {
+    this.#deleteTopic(name);
+  }
+
+  addPartitions(name: string, totalCount: number): void {
+    const topic = this.#topic(name);
+    for (let index = topic.partitions.length; index < totalCount; index++)
+      topic.partitions.push(this.#place(name, index));
+    this.#changed();
+  }
+
+  partition(topic: string, partition: number): FakePartition {
+    return present(this.#topic(topic).partitions[partition], 'the partition', { topic, partition });
+  }
+
+  partitionCount(topic: string): number {
+    return this.#topic(topic).partitions.length;
+  }
+
+  /** What the partition holds, decoded. */
+  records(topic: string, partition = 0): readonly StoredRecord[] {
+    return this.partition(topic, partition).records();
+  }
+
+  // ---- what happens to it
+
+  moveLeader(topic: string, partition: number, brokerId: number): void {
+    const moved = this.partition(topic, partition);
+    moved.leader = brokerId;
+    moved.leaderEpoch++;
+    this.#changed();
+    this.#leadershipChanged.call();
+  }
+
+  /** Its connections break and new ones are refused. It keeps its leaderships, and comes back with `startBroker`. */
+  stopBroker(brokerId: number): void {
+    this.#setReachable(brokerId, false);
+    this.#stopped.add(brokerId);
+    this.#changed();
+  }
+
+  startBroker(brokerId: number): void {
+    this.#stopped.delete(brokerId);
+    this.#setReachable(brokerId, true);
+    this.#changed();
+  }
+
+  /** The node runs, and is served by the gateway, but clients do not reach its address. */
+  setReachable(nodeId: number, isReachable: boolean): void {
+    this.#setReachable(nodeId, isReachable);
+  }
+
+  /** Breaks the node's streams; they can be opened anew at once. */
+  disconnect(nodeId: number): void {
+    this.#node(nodeId).disconnect();
+  }
+
+  /** Until `thawMetadata` nodes say what they know now: leaders move unheard. */
+  freezeMetadata(): void {
+    this.#frozen = this.#metadata();
+  }
+
+  thawMetadata(): void {
+    this.#frozen = undefined;
+    this.#metadataChanged.call();
+  }
+
+  /** Looks at every request from now on, before those added earlier. Returns what ends that. */
+  intercept(interceptor: Interceptor): () => void {
+    this.#interceptors.add(interceptor);
+    return () => this.#interceptors.delete(interceptor);
+  }
+
+  // ---- nodes
+
+  #addNode(id: number, address: string, isGateway: boolean): void {
+    const node = new FakeNode(id, address, isGateway, (...request) => this.#intercept(...request));
+    this.#nodes.set(id, node);
+    this.network.register(address, this.#services(node));
+  }
+
+  #services(node: FakeNode): ServiceRegistration[] {
+    return [
+      fakeLogService(node, {
+        find: (asked, topic, partition) => this.#find(asked, topic, partition),
+        onLeadership: (listener) => this.#leadershipChanged.add(listener),
+        nextProducerId: () => this.#producerIds++,
+      }),
+      fakeMetadataService(node, {
+        current: () => this.#frozen ?? this.#metadata(),
+        onChange: (listener) => this.#metadataChanged.add(listener),
+        autoCreate: (topic) => this.#autoCreate(topic),
+      }),
+      fakeAdminService(node, {
+        createTopic: (name, partitions, validateOnly) => this.#createTopic(name, partitions, validateOnly),
+        deleteTopic: (name) => this.#deleteTopic(name),
+        addPartitions: (name, totalCount, validateOnly) => this.#raise(name, totalCount, validateOnly),
+        configs: (resource) => this.#configs(resource),
+        metadataOffset: () => this.#metadataOffset,
+      }),
+    ];
+  }
+
+  #setReachable(nodeId: number, isReachable: boolean): void {
+    const node = this.#node(nodeId);
+    node.disconnect();
+    this.network.unregister(node.address);
+    const refuse = {
+      admit: () => {
+        throw lost();
+      },
+    };
+    this.network.register(node.address, this.#services(node), isReachable ? {} : { interceptors: [refuse] });
+  }
+
+  #node(id: number): FakeNode {
+    return present(this.#nodes.get(id), 'the node', { id });
+  }
+
+  #brokers(): readonly FakeNode[] {
+    return [...this.#nodes.values()].filter(({ isGateway }) => !isGateway);
+  }
+
+  #intercept(nodeId: number, method: string, message: unknown): Interception | undefined {
+    for (const interceptor of [...this.#interceptors].reverse()) {
+      const action = interceptor({ nodeId, method, message });
+      if (action !== undefined) return action;
+    }
+    return undefined;
+  }
+
+  // ---- topics
+
+  #find(node: FakeNode, topic: string, partition: number): FakePartition {
+    const found = this.#topics.get(topic)?.partitions[partition];
+    if (found === undefined) throw new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', `no ${topic}-${partition} here`);
+    if (node.isGateway || found.leader === node.nodeId) return found;
+    throw new BarnabasError('NOT_LEADER_OR_FOLLOWER', `broker ${node.nodeId} does not lead ${topic}-${partition}`);
+  }
+
+  #topic(name: string): FakeTopic {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) throw new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', `topic ${name} does not exist`);
+    return topic;
+  }
+
+  #createTopic(name: string, partitions: number, validateOnly: boolean): string {
+    if (this.#topics.has(name)) throw new BarnabasError('TOPIC_ALREADY_EXISTS', `topic ${name} exists`);
+    if (!/^[A-Za-z0-9._-]{1,249}$/.test(name))
+      throw new BarnabasError('INVALID_TOPIC_EXCEPTION', `illegal name ${name}`);
+    if (partitions < 1) throw new BarnabasError('INVALID_PARTITIONS', 'a topic has at least one partition');
+    if (validateOnly) return '';
+    const id = `topic-id-${this.#topicIds++}`;
+    const indexes = Array.from({ length: partitions }, (_, index) => index);
+    this.#topics.set(name, { id, partitions: indexes.map((index) => this.#place(name, index)), configs: new Map() });
+    this.#changed();
+    return id;
+  }
+
+  #deleteTopic(name: string): string {
+    const { id } = this.#topic(name);
+    this.#topics.delete(name);
+    this.#changed();
+    this.#leadershipChanged.call();
+    return id;
+  }
+
+  #raise(name: string, totalCount: number, validateOnly: boolean): void {
+    if (totalCount <= this.#topic(name).partitions.length) {
+      throw new BarnabasError('INVALID_PARTITIONS', 'a partition count only grows');
+    }
+    if (!validateOnly) this.addPartitions(name, totalCount);
+  }
+
+  #autoCreate(name: string): void {
+    if (this.#options.autoCreateTopics !== true || this.#topics.has(name)) return;
+    this.#createTopic(name, this.#options.defaultPartitions ?? 1, false);
+  }
+
+  #place(topic: string, partition: number): FakePartition {
+    const brokers = this.#brokers();
+    const leader = present(brokers[partition % brokers.length], 'a broker').nodeId;
+    return new FakePartition(topic, partition, leader, { maxMessageBytes: this.#options.maxMessageBytes ?? 1_048_576 });
+  }
+
+  #configs({ type, name }: v1.ConfigResource): Map<string, string> {
+    if (type === v1.ConfigResourceType.TOPIC) return this.#topic(name).configs;
+    const known = this.#brokerConfigs.get(name) ?? new Map<string, string>();
+    this.#brokerConfigs.set(name, known);
+    return known;
+  }
+
+  // ---- metadata
+
+  #changed(): void {
+    assert(this.#metadataOffset < Number.MAX_SAFE_INTEGER, 'there are offsets left');
+    this.#metadataOffset++;
+    if (this.#frozen === undefined) this.#metadataChanged.call();
+  }
+
+  #metadata(): FakeMetadata {
+    return {
+      clusterId: this.clusterId,
+      metadataOffset: this.#metadataOffset,
+      brokers: this.#brokers().map(({ nodeId, address }) => toBroker(nodeId, address, this.#stopped.has(nodeId))),
+      topics: [...this.#topics].map(([name, topic]) => toTopic(name, topic)),
+    };
+  }
+}
+
+function brokerAddress(id: number): string {
+  return `broker-${id}.fake:${BROKER_PORT}`;
+}
+
+function toBroker(id: number, address: string, fenced: boolean): v1.Broker {
+  const [host = '', port = ''] = address.split(':');
+  return { id, host, port: Number(port), rack: '', fenced };
+}
+
+function toTopic(name: string, { id, partitions }: FakeTopic): v1.Topic {
+  return {
+    name,
+    topicId: id,
+    internal: false,
+    partitions: partitions.map(({ partition, leader, leaderEpoch }) => ({
+      partition,
+      leader,
+      leaderEpoch,
+      replicas: [leader],
+      isr: [leader],
+    })),
+    error: undefined,
+  };
+}

@@ -1,0 +1,8 @@
+/** A cluster in memory for tests of whatever talks to one. */
+export { FakeCluster, GATEWAY_ID } from './fake-cluster.js';
+export type { FakeClusterOptions } from './fake-cluster.js';
+export { FakePartition } from './fake-partition.js';
+export { onMethod, times } from './interception.js';
+export type { InterceptedRequest, Interception, Interceptor } from './interception.js';
+export { runUntil, settle, testEnvironment } from './test-environment.js';
+export type { TestEnvironment } from './test-environment.js';
