@@ -36,20 +36,25 @@ export interface Explanation {
   readonly code: string | undefined;
 }
 
-/** What the user can do, where a code's own text does not say it. */
-type Hints = Partial<Record<ErrorName, (bootstrap: string) => string>>;
+/** A failure said for this command line, where its own text does not name the command that helps. */
+type Rephrase = (message: string, bootstrap: string) => string;
 
-const unreachable = (bootstrap: string) =>
-  `nothing answers at ${bootstrap}: start a node with "barnabas start", or name another with --bootstrap host:port`;
+const unreachable: Rephrase = (message, bootstrap) =>
+  `${message}: is a node running at ${bootstrap}? Start one with "barnabas start", or name another with --bootstrap host:port`;
 
-const HINTS: Hints = {
+const REPHRASED: Partial<Record<ErrorName, Rephrase>> = {
   NETWORK_EXCEPTION: unreachable,
   BROKER_NOT_AVAILABLE: unreachable,
-  UNKNOWN_TOPIC_OR_PARTITION: () => 'see "barnabas topics list", or create it with "barnabas topics create NAME"',
-  TOPIC_ALREADY_EXISTS: () => 'choose another name, or add --if-not-exists',
-  NOT_ENOUGH_REPLICAS: () => 'see "barnabas topics describe" for the in-sync replicas, or lower min.insync.replicas',
-  MESSAGE_TOO_LARGE: () => 'send less at once, or raise max.message.bytes of the topic',
+  UNKNOWN_TOPIC_OR_PARTITION: (message) =>
+    `${problemOf(message)}: see "barnabas topics list", or create it with "barnabas topics create NAME"`,
+  TOPIC_ALREADY_EXISTS: (message) => `${problemOf(message)}: choose another name, or add --if-not-exists`,
 };
+
+/** Messages say what is wrong, then after a colon what to do. */
+function problemOf(message: string): string {
+  const at = message.indexOf(': ');
+  return at === -1 ? message : message.slice(0, at);
+}
 
 export function explain(error: unknown, bootstrap: string): Explanation {
   if (error instanceof CliError) return { text: error.message, exitCode: error.exitCode, code: error.code };
@@ -57,8 +62,7 @@ export function explain(error: unknown, bootstrap: string): Explanation {
     return { text: error.message, exitCode: EXIT_USAGE, code: 'INVALID_CONFIG' };
   }
   if (isBarnabasError(error)) {
-    const hint = HINTS[error.errorName]?.(bootstrap);
-    const text = hint === undefined ? error.message : `${error.message}: ${hint}`;
+    const text = REPHRASED[error.errorName]?.(error.message, bootstrap) ?? error.message;
     return { text, exitCode: EXIT_FAILED, code: error.errorName };
   }
   return {
@@ -84,4 +88,9 @@ export function errorLine({ text, code }: Explanation, json: boolean): string {
   if (json) return JSON.stringify({ error: { code: code ?? null, message: text } });
   const line = text.trim().replaceAll(/\s*\n\s*/g, '; ');
   return code === undefined ? `barnabas: ${line}` : `barnabas: ${line} [${code}]`;
+}
+
+/** Whether a failure carries this code from the error table. */
+export function hasCode(error: unknown, code: string): boolean {
+  return isBarnabasError(error) && error.errorName === code;
 }

@@ -36,6 +36,20 @@ test("another cluster's or node's data is refused, with what to do", () => {
   directory.release();
 });
 
+test('a node that was not told its cluster keeps its directory when it is told', () => {
+  const directory = openDataDirectory(root);
+  directory.claim({ clusterId: undefined, nodeId: 3 });
+  directory.claim({ clusterId: undefined, nodeId: 3 });
+  directory.release();
+  const again = openDataDirectory(root);
+  expect(again.identity).toEqual({ clusterId: undefined, nodeId: 3 });
+  again.claim(identity);
+  again.claim({ clusterId: undefined, nodeId: 3 });
+  expect(again.identity).toEqual(identity);
+  expect(() => again.claim({ ...identity, clusterId: 'c2' })).toThrow('belongs to cluster c1');
+  again.release();
+});
+
 test('a directory that a process has open is refused, and free again once released', () => {
   const directory = openDataDirectory(root);
   expect(() => openDataDirectory(root)).toThrow(

@@ -7,7 +7,7 @@
  *   <data-dir>/broker                 partition logs
  *
  * Invariant: once written, a directory's cluster.id and node.id never change; a node with others is
- * refused before it opens anything.
+ * refused before it opens anything. A cluster.id may be added where there was none.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +16,8 @@ import { DirectoryInUseError, lockDirectory } from './process-lock.js';
 import type { ProcessLock } from './process-lock.js';
 
 export interface Identity {
-  readonly clusterId: string;
+  /** Undefined for a node that was not told: its controllers know, and its roles check. */
+  readonly clusterId: string | undefined;
   readonly nodeId: number;
 }
 
@@ -46,8 +47,9 @@ export function openDataDirectory(directory: string): DataDirectory {
       roleDirectory: (role) => path.join(root, role),
       claim(claimed) {
         refuseOther(root, identity, claimed);
-        if (identity === undefined) writeIdentity(root, claimed);
-        identity = claimed;
+        const merged = { clusterId: claimed.clusterId ?? identity?.clusterId, nodeId: claimed.nodeId };
+        if (identity === undefined || identity.clusterId !== merged.clusterId) writeIdentity(root, merged);
+        identity = merged;
       },
       release: () => lock.release(),
     };
@@ -83,9 +85,10 @@ function takeLock(root: string): ProcessLock {
 
 function refuseOther(root: string, stored: Identity | undefined, claimed: Identity): void {
   if (stored === undefined) return;
-  if (stored.clusterId !== claimed.clusterId) {
+  const { clusterId } = stored;
+  if (clusterId !== undefined && claimed.clusterId !== undefined && clusterId !== claimed.clusterId) {
     throw new CliError(
-      `data directory ${root} belongs to cluster ${stored.clusterId}, not ${claimed.clusterId}: choose another --data-dir, or the right --cluster-id`,
+      `data directory ${root} belongs to cluster ${clusterId}, not ${claimed.clusterId}: choose another --data-dir, or the right --cluster-id`,
       undefined,
       'INCONSISTENT_CLUSTER_ID',
     );
@@ -113,7 +116,7 @@ function readIdentity(file: string): Identity | undefined {
   );
   const clusterId = properties.get('cluster.id');
   const nodeId = properties.get('node.id');
-  if (properties.get('version') !== '1' || !clusterId || nodeId === undefined || !/^\d+$/.test(nodeId)) {
+  if (properties.get('version') !== '1' || clusterId === '' || nodeId === undefined || !/^\d+$/.test(nodeId)) {
     throw new CliError(`${file} is damaged, or of another version of Barnabas: restore it before the node can start`);
   }
   return { clusterId, nodeId: Number(nodeId) };
@@ -126,7 +129,8 @@ function writeIdentity(root: string, { clusterId, nodeId }: Identity): void {
   rmSync(draft, { force: true });
   const descriptor = openSync(draft, 'w');
   try {
-    writeSync(descriptor, `version=1\ncluster.id=${clusterId}\nnode.id=${nodeId}\n`);
+    const cluster = clusterId === undefined ? '' : `cluster.id=${clusterId}\n`;
+    writeSync(descriptor, `version=1\n${cluster}node.id=${nodeId}\n`);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

@@ -70,6 +70,11 @@ export class ByteOutput implements ByteSink {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
+  /** Hands over what was gathered, without waiting. */
+  push(): void {
+    this.#handOver();
+  }
+
   /** Hands over everything gathered and waits until the stream has it. */
   async flush(): Promise<void> {
     this.#handOver();

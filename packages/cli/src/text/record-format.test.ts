@@ -4,16 +4,18 @@ import type { PrintedRecord, RecordWriter } from './record-format.js';
 
 function print(writer: RecordWriter, record: PrintedRecord): Buffer {
   const pieces: Buffer[] = [];
-  writer(record, {
-    bytes: (value) => pieces.push(Buffer.from(value)),
-    text: (value) => pieces.push(Buffer.from(value)),
-  });
+  writer(
+    record,
+    {
+      bytes: (value) => pieces.push(Buffer.from(value)),
+      text: (value) => pieces.push(Buffer.from(value)),
+    },
+    { topic: 'clicks', partition: 3 },
+  );
   return Buffer.concat(pieces);
 }
 
 const record: PrintedRecord = {
-  topic: 'clicks',
-  partition: 3,
   offset: 42,
   timestamp: 1_700_000_000_000,
   key: Buffer.from('k'),

@@ -8,10 +8,10 @@
  * A null key or value prints as nothing. Headers print as `key=value,key=value`.
  */
 
+import { jsonBytes } from './shown-bytes.js';
+
 /** What printing needs to know of a record. */
 export interface PrintedRecord {
-  readonly topic: string;
-  readonly partition: number;
   readonly offset: number;
   readonly timestamp: number;
   readonly key: Uint8Array | null;
@@ -19,8 +19,14 @@ export interface PrintedRecord {
   readonly headers: readonly { readonly key: string; readonly value: Uint8Array | null }[];
 }
 
+/** Where a record was read. */
+export interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
 /** Adds a record's bytes to a sink. */
-export type RecordWriter = (record: PrintedRecord, sink: ByteSink) => void;
+export type RecordWriter = (record: PrintedRecord, sink: ByteSink, place: Place) => void;
 
 export interface ByteSink {
   bytes(value: Uint8Array): void;
@@ -33,8 +39,8 @@ export class FormatError extends Error {
 }
 
 const FIELDS: Readonly<Record<string, RecordWriter>> = {
-  t: (record, sink) => sink.text(record.topic),
-  p: (record, sink) => sink.text(String(record.partition)),
+  t: (_, sink, place) => sink.text(place.topic),
+  p: (_, sink, place) => sink.text(String(place.partition)),
   o: (record, sink) => sink.text(String(record.offset)),
   T: (record, sink) => sink.text(String(record.timestamp)),
   k: (record, sink) => writeBytes(record.key, sink),
@@ -82,8 +88,8 @@ export function compileFormat(format: string): RecordWriter {
     }
   }
   closeLiteral();
-  return (record, sink) => {
-    for (const part of parts) part(record, sink);
+  return (record, sink, place) => {
+    for (const part of parts) part(record, sink, place);
   };
 }
 
@@ -111,8 +117,8 @@ export const writeValueLine: RecordWriter = (record, sink) => {
 const NEWLINE = Buffer.from('\n');
 
 /** One JSON object a line. Bytes that are UTF-8 become `key` and `value`; others `keyBase64` and `valueBase64`. */
-const writeJson: RecordWriter = (record, sink) => {
-  const { topic, partition, offset, timestamp } = record;
+const writeJson: RecordWriter = (record, sink, { topic, partition }) => {
+  const { offset, timestamp } = record;
   const headers = record.headers.map((header) => ({ key: header.key, ...jsonBytes('value', header.value) }));
   const object = {
     topic,
@@ -125,14 +131,3 @@ const writeJson: RecordWriter = (record, sink) => {
   };
   sink.text(`${JSON.stringify(object)}\n`);
 };
-
-const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function jsonBytes(name: string, value: Uint8Array | null): Record<string, string | null> {
-  if (value === null) return { [name]: null };
-  try {
-    return { [name]: strictUtf8.decode(value) };
-  } catch {
-    return { [`${name}Base64`]: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
-  }
-}

@@ -6,8 +6,7 @@
  */
 import path from 'node:path';
 import { UsageError } from '../errors.js';
-
-export type RoleName = 'controller' | 'broker' | 'gateway';
+import type { RoleName } from '../node/role-set.js';
 
 export interface ClusterShape {
   readonly brokers: number;

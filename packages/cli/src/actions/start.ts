@@ -1,0 +1,147 @@
+/**
+ * `barnabas start`: runs a node until it is told to stop or one of its roles fails.
+ *
+ * Ends with 0 after a stop in good order, with 1 after a fault. The first signal stops within the
+ * grace; the second ends the process at once (terminal.ts).
+ */
+import type { Logger } from '@barnabas/common';
+import { formatAddress, fromAssignments, fromEnvironment } from '@barnabas/common/config';
+import type { ConfigLayer } from '@barnabas/common/config';
+import { createPinoLogger, loadYaml } from '@barnabas/common/node';
+import type { LogLevel } from '@barnabas/common/node';
+import type { Action, CommandContext } from '../command-context.js';
+import { EXIT_FAILED, EXIT_OK } from '../errors.js';
+import { KNOWN_KEYS } from '../node/node-config.js';
+import { chooseRoles } from '../node/role-set.js';
+import { startNode } from '../node/start-node.js';
+import type { RunningNode } from '../node/start-node.js';
+
+interface StartFlags {
+  readonly role?: readonly string[];
+  readonly config?: string;
+  readonly dataDir: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly httpPort?: number;
+  readonly brokerPort?: number;
+  readonly controllerPort?: number;
+  readonly nodeId?: number;
+  readonly clusterId?: string;
+  readonly set?: readonly string[];
+  readonly logLevel?: LogLevel;
+  readonly graceMs: number;
+  readonly stopWithStdin?: boolean;
+}
+
+/** Variables of the command line, which are no configuration keys. */
+const COMMAND_LINE_VARIABLES = ['BARNABAS_BOOTSTRAP', 'BARNABAS_DEBUG'];
+/** After a fault the other roles get this long at most: what is broken may never answer. */
+const GRACE_AFTER_FAULT_MS = 5_000;
+
+export const start: Action<StartFlags> = async (context, _args, flags) => {
+  const { terminal } = context;
+  const logger = createPinoLogger({ level: flags.logLevel ?? (terminal.stderrIsTerminal ? 'warn' : 'info') });
+  endOnUnhandledErrors(logger);
+  const stopRequested = stopRequest(context, flags.stopWithStdin === true);
+  const node = await startNode({
+    roles: chooseRoles(flags.role ?? []),
+    dataDir: flags.dataDir,
+    layers: layersOf(flags, terminal.environment),
+    logger,
+  });
+  announce(context, node);
+  try {
+    await Promise.race([stopRequested, node.failed]);
+  } catch (fault) {
+    logger.error('A role failed; the node ends', { action: 'look at the error, then start it again', error: fault });
+    await node.stop(Math.min(flags.graceMs, GRACE_AFTER_FAULT_MS));
+    return EXIT_FAILED;
+  }
+  await node.stop(flags.graceMs);
+  return EXIT_OK;
+};
+
+function layersOf(
+  flags: StartFlags,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly ConfigLayer[] {
+  return [
+    ...(flags.config === undefined ? [] : [loadYaml(flags.config)]),
+    fromEnvironment(environment, KNOWN_KEYS, COMMAND_LINE_VARIABLES),
+    flagLayer(flags),
+    // Last, so that it wins over the flags that are short for a key.
+    fromAssignments(flags.set ?? []),
+  ];
+}
+
+/** Flags that are short for a configuration key. A host or a port alone leaves the other at its default. */
+function flagLayer(flags: StartFlags): ConfigLayer {
+  const listener = (name: string, port: number | undefined, usualPort: number) => {
+    if (port === undefined && flags.host === undefined) return undefined;
+    return `${name}://${formatAddress({ host: flags.host ?? '127.0.0.1', port: port ?? usualPort })}`;
+  };
+  return {
+    source: 'flag',
+    values: {
+      'node.id': flags.nodeId,
+      'cluster.id': flags.clusterId,
+      'gateway.listeners': listener('CLIENT', flags.port, 7600),
+      'http.host': flags.host,
+      'http.port': flags.httpPort,
+      listeners: listener('CLIENT', flags.brokerPort, 7700),
+      'controller.listeners': listener('CONTROLLER', flags.controllerPort, 7800),
+    },
+    where: () => 'flags',
+  };
+}
+
+/** Resolves with the first request to stop: a signal, or for a child of `barnabas up` the end of standard input. */
+function stopRequest({ terminal }: CommandContext, withStdin: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = () => resolve();
+    if (terminal.interrupted.aborted) stop();
+    terminal.interrupted.addEventListener('abort', stop, { once: true });
+    if (!withStdin) return;
+    terminal.stdin.once('end', stop).once('close', stop).once('error', stop);
+    terminal.stdin.resume();
+  });
+}
+
+/** What nobody caught is a fault: it is logged, and the process ends before it does more harm. */
+function endOnUnhandledErrors(logger: Logger): void {
+  const onError = (error: unknown) => {
+    logger.error('An error that nobody handled; the process ends', { action: 'report it with this line', error });
+    process.exit(EXIT_FAILED);
+  };
+  process.on('uncaughtException', onError);
+  process.on('unhandledRejection', onError);
+}
+
+function announce(context: CommandContext, node: RunningNode): void {
+  const { output, terminal } = context;
+  const roles = Object.fromEntries([...node.addresses].map(([role, address]) => [role, formatAddress(address)]));
+  const http = node.http === undefined ? undefined : formatAddress(node.http);
+  if (context.json) {
+    const { nodeId, clusterId, bootstrap } = node;
+    output.json({ ready: true, nodeId, clusterId, pid: process.pid, roles, http, bootstrap });
+  } else {
+    const places = http === undefined ? roles : { ...roles, http: `http://${http} (/health/ready, /metrics)` };
+    const lines = Object.entries(places).map(([role, address]) => `  ${role.padEnd(10)} ${address}`);
+    output.line(`Barnabas is running; data in ${node.dataDir}`);
+    output.line(lines.join('\n'));
+    if (terminal.stdoutIsTerminal && node.bootstrap !== undefined) output.line(examples(node.bootstrap));
+  }
+  output.push();
+}
+
+function examples(bootstrap: string): string {
+  const option = bootstrap === '127.0.0.1:7600' ? '' : ` --bootstrap ${bootstrap}`;
+  return [
+    '',
+    'Try, in another terminal:',
+    `  echo hello | npx barnabas${option} produce greetings`,
+    `  npx barnabas${option} consume greetings --from-beginning`,
+    '',
+    'Ctrl-C stops it.',
+  ].join('\n');
+}

@@ -1,0 +1,59 @@
+/** Readers of option values for commander. Each refuses what it does not take and says what it does. */
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number within limits. */
+export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  return (text: string): number => {
+    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(
+      max === Number.MAX_SAFE_INTEGER
+        ? `Must be a whole number, at least ${min}.`
+        : `Must be a whole number from ${min} to ${max}.`,
+    );
+  };
+}
+
+export const port = wholeNumber(0, 65_535);
+
+/** Gathers the values of an option that may be given several times. */
+export function gather(text: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), text];
+}
+
+/** `key=value`, gathered; the last of a key wins. */
+export function keyValue(
+  text: string,
+  before: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> {
+  const at = text.indexOf('=');
+  if (at <= 0) throw new InvalidArgumentError('Must be key=value.');
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
+}
+
+/** `all`, `1` or `0`. */
+export function acks(text: string): 'all' | 1 | 0 {
+  switch (text) {
+    case 'all':
+    case '-1':
+      return 'all';
+    case '1':
+      return 1;
+    case '0':
+      return 0;
+    default:
+      throw new InvalidArgumentError('Must be all, 1 or 0.');
+  }
+}
+
+/** One address or several with commas between them: `host:port`. */
+export function bootstrap(text: string): readonly string[] {
+  const addresses = text.split(',').map((part) => part.trim());
+  const legal = /^(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):\d{1,5}$/;
+  for (const address of addresses) {
+    if (!legal.test(address) || Number(address.slice(address.lastIndexOf(':') + 1)) > 65_535) {
+      throw new InvalidArgumentError('Must be host:port, or several with commas between them.');
+    }
+  }
+  return addresses;
+}
