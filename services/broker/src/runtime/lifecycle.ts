@@ -100,6 +100,7 @@ export class BrokerLifecycle {
     try {
       while (!this.#over) {
         if (this.#brokerEpoch === undefined) await this.#registerUntil(Infinity);
+        await this.#sawOwnRegistration();
         const calm = await this.#beat();
         const { heartbeatIntervalMs } = this.options;
         await this.#wait(calm ? heartbeatIntervalMs : Math.min(heartbeatIntervalMs, IMPATIENT_MS));
@@ -107,6 +108,13 @@ export class BrokerLifecycle {
     } catch (error) {
       if (!this.#over) this.options.onFault(toBarnabasError(error));
     }
+  }
+
+  /** A heartbeat that comes before cannot unfence the broker, so it is worth a short wait. */
+  async #sawOwnRegistration(): Promise<void> {
+    const { source, nodeId } = this.options;
+    const epoch = this.#brokerEpoch;
+    await source.waitFor((image) => image.brokers.get(nodeId)?.epoch === epoch, IMPATIENT_MS);
   }
 
   /** Tries again until it succeeds, is refused for good, or the deadline passes. */
