@@ -3,11 +3,14 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { load } from '@grpc/proto-loader';
 import { v1 } from '@barnabas/protocol';
 import { dirname, join } from 'node:path';
+import { FileDescriptorProto } from 'protobufjs/ext/descriptor/index.js';
+import type { IFileDescriptorProto } from 'protobufjs/ext/descriptor/index.js';
 import { serve } from './grpc/server.js';
 import { service } from './role.js';
 import type { Handlers, RunningServer } from './types.js';
 
 const library = join(dirname(require.resolve('@grpc/reflection')), '..', 'proto');
+const fileName = (bytes: Buffer) => (FileDescriptorProto.decode(bytes) as IFileDescriptorProto).name;
 const unused = async () => {
   throw new Error('not called');
 };
@@ -80,6 +83,36 @@ describe.each(['v1', 'v1alpha'])('reflection %s', (version) => {
     expect(files.some((file) => file.includes('ErrorCode'))).toBe(true);
   });
 
+  test('finds a file by its name, and what it imports once each', async () => {
+    const answer = await ask({ fileByFilename: 'barnabas/v1/metadata_service.proto' });
+    const names = (answer.fileDescriptorResponse?.fileDescriptorProto ?? []).map(fileName);
+    expect(names).toEqual(['barnabas/v1/metadata_service.proto', 'barnabas/v1/error.proto']);
+  });
+
+  test('finds what belongs to a message or a service', async () => {
+    for (const symbol of [
+      'barnabas.v1.LogService.Produce',
+      'barnabas.v1.ProduceEntry.partition',
+      'barnabas.v1.ACKS_ALL',
+      'grpc.health.v1.HealthCheckResponse.ServingStatus',
+    ]) {
+      const answer = await ask({ fileContainingSymbol: symbol });
+      expect([symbol, answer.fileDescriptorResponse?.fileDescriptorProto.length]).not.toEqual([symbol, undefined]);
+    }
+  });
+
+  // What protobufjs makes of these two is refused by Go, or wrong.
+  test('names map entries and marks optional fields as the compiler does', async () => {
+    const answer = await ask({ fileContainingSymbol: 'barnabas.v1.NewTopic' });
+    const [bytes] = answer.fileDescriptorResponse?.fileDescriptorProto ?? [];
+    const file = FileDescriptorProto.decode(bytes ?? Buffer.alloc(0)) as IFileDescriptorProto;
+    const message = file.messageType?.find(({ name }) => name === 'NewTopic');
+    expect(message?.nestedType?.map(({ name }) => name)).toEqual(['ConfigsEntry']);
+    const partitions = message?.field?.find(({ name }) => name === 'partitions');
+    // proto3_optional, field 17, is known by its synthetic oneof.
+    expect(message?.oneofDecl?.[partitions?.oneofIndex ?? -1]?.name).toBe('_partitions');
+  });
+
   test('answers in turn, and says so when it knows nothing', async () => {
     expect((await ask({ fileContainingSymbol: 'no.such.Thing' })).errorResponse?.errorCode).toBe(5);
     expect((await ask({ listServices: '*' })).listServicesResponse).toBeTruthy();
@@ -91,7 +124,7 @@ test('starting a server loads neither the schema nor its loaders', async () => {
   const { serve: serveAnew } = await import('./grpc/server.js');
   const server = await serveAnew({ listen: { host: '127.0.0.1', port: 0 }, services: [] });
   const loaded = Object.keys(require.cache).filter((path) =>
-    /proto-loader|@grpc\/reflection|protobufjs\/src\/parse/.test(path),
+    /proto-loader|@grpc\/reflection|protobufjs\/ext|gen\/descriptors/.test(path),
   );
   await server.stop(0);
   expect(loaded).toEqual([]);
