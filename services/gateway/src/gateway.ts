@@ -2,7 +2,7 @@
  * The gateway as a role: follows the metadata log, routes the whole public API to leaders, and keeps
  * nothing. Any number of them may run.
  *
- * Start:  serve HTTP (not ready) -> follow metadata -> know the cluster -> ready.
+ * Start:  follow metadata, serve HTTP (not ready) -> know the cluster -> ready.
  * Stop:   not ready -> end readers and watches, read no more of produce streams -> what was taken in
  *         is answered -> break off the rest.
  * A broken invariant, or controllers of another cluster, ends the role (`failed`).
@@ -96,7 +96,11 @@ class GatewayRole implements Gateway {
       maxRequestSize: MAX_FORWARD_BYTES,
       requestTimeoutMs: config['request.timeout.ms'],
     });
-    this.#records = new RecordAppender((acks) => this.#producer(acks));
+    this.#records = new RecordAppender({
+      makeSender: (acks) => this.#producer(acks),
+      clock,
+      hasLogAppendTime: (topic) => view.hasLogAppendTime(topic),
+    });
     this.#budget = new ByteBudget(config['queued.max.request.bytes'], config['barnabas.queued.max.stream.bytes']);
     const metrics = new GatewayMetrics(environment.metrics);
     this.#logService = new GatewayLogService({
@@ -134,20 +138,26 @@ class GatewayRole implements Gateway {
 
   async start(_bound: BoundAddress): Promise<void> {
     const { config, metricsPage } = this.#options;
-    this.#http = await startHttpServer({
+    this.#follower.failed.catch((error: unknown) => this.#fail(error));
+    this.#follower.start();
+    // Meanwhile: probes are to find the gateway from its first moment on.
+    const http = await startHttpServer({
       host: config['http.host'],
       port: config['http.port'],
       notReady: () => this.#notReady,
       metricsPage,
     });
-    this.#follower.failed.catch((error: unknown) => this.#fail(error));
-    this.#follower.start();
+    if (this.#stopping !== undefined) {
+      await http.close();
+      throw stopping();
+    }
+    this.#http = http;
     await this.#follower.ready;
     if (this.#stopping !== undefined) throw stopping();
     this.#notReady = undefined;
     this.#environment.logger.info('The gateway serves', {
       clusterId: this.#follower.image.clusterId,
-      httpPort: this.#http.port,
+      httpPort: http.port,
     });
   }
 

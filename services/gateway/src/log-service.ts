@@ -39,6 +39,8 @@ export class GatewayLogService {
   readonly #parts: LogServiceParts;
   readonly #producers = new Set<ProduceStreamSession>();
   readonly #readers = new Set<Reader>();
+  /** What new calls are refused with, once the gateway stops. */
+  #refusal: BarnabasError | undefined;
 
   constructor(parts: LogServiceParts) {
     this.#parts = parts;
@@ -53,6 +55,7 @@ export class GatewayLogService {
 
   /** No more is read of produce streams; what they brought is still answered. Readers go elsewhere. */
   stop(error: BarnabasError): void {
+    this.#refusal = error;
     for (const producer of [...this.#producers]) producer.stop();
     for (const reader of [...this.#readers]) reader.stop(error);
   }
@@ -62,16 +65,19 @@ export class GatewayLogService {
     return {
       produce: (request) => this.#produce(request),
       produceStream: (stream) => {
+        this.#admit();
         const session: ProduceStreamSession = new ProduceStreamSession(stream, produce, limits, budget, () =>
           this.#producers.delete(session),
         );
         this.#producers.add(session);
       },
       fetch: (stream) => {
+        this.#admit();
         const reader: Reader = new GatewayFetch(stream, fetch, () => this.#readers.delete(reader));
         this.#readers.add(reader);
       },
       consume: (request, stream, context) => {
+        this.#admit();
         const reader: Reader = new GatewayConsume(request, stream, context, fetch, () => this.#readers.delete(reader));
         this.#readers.add(reader);
       },
@@ -81,8 +87,13 @@ export class GatewayLogService {
     };
   }
 
+  #admit(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
+  }
+
   async #produce(request: v1.ProduceRequest): Promise<v1.ProduceResponse> {
     const { produce, limits, budget } = this.#parts;
+    this.#admit();
     const bytes = checkRequest(request, limits);
     budget.admit();
     budget.take(bytes);

@@ -80,6 +80,12 @@ export class FollowedView implements ClusterView, MetadataPublisher {
     throw this.#missing(name);
   }
 
+  /** Whether the topic's own configuration has the leader stamp its records. */
+  hasLogAppendTime(topic: string): boolean {
+    const configs = this.#parts.source.image.configs.of({ type: 'topic', name: topic });
+    return configs.get('message.timestamp.type') === 'LogAppendTime';
+  }
+
   /** Does not wait for others to create the topic: what the log does not have does not exist. */
   async ensureTopic(name: string, options: EnsureTopicOptions): Promise<TopicMetadata> {
     const topic = this.topic(name);

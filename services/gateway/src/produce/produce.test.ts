@@ -186,6 +186,14 @@ describe('records', () => {
     expect(results).toHaveLength(1);
   });
 
+  test('tell the leader’s time where it stamps them, and only there', async () => {
+    await twoBrokers();
+    const own = await cluster.log.produce(request(recordsEntry('clicks', ['a'], { partition: 0 })));
+    cluster.broker(1).logAppendTimeMs = 777;
+    const stamped = await cluster.log.produce(request(recordsEntry('clicks', ['b'], { partition: 0 })));
+    expect([...own.results, ...stamped.results].map(({ logAppendTimeMs }) => logAppendTimeMs)).toEqual([-1, 777]);
+  });
+
   test('are answered with REQUEST_TIMED_OUT when the client’s time is over', async () => {
     await twoBrokers();
     cluster.broker(1).hold();
@@ -340,5 +348,28 @@ describe('back-pressure', () => {
     expect(await inbox.closed).toBeUndefined();
     expect(inbox.messages).toHaveLength(1);
     await stopped;
+    await expect(cluster.log.produce(request(batchEntry('clicks', 0, batchOf('late'))))).rejects.toMatchObject({
+      errorName: 'BROKER_NOT_AVAILABLE',
+    });
+    expect((await new Inbox(cluster.log.fetch()).closed)?.errorName).toBe('BROKER_NOT_AVAILABLE');
+  });
+
+  test('a stop does not wait beyond its grace', async () => {
+    await twoBrokers();
+    cluster.broker(1).hold();
+    const inbox = new Inbox(cluster.log.produceStream());
+    inbox.stream.write({ correlationId: 1, request: request(batchEntry('clicks', 0, batchOf('x'))) });
+    inbox.stream.write({ correlationId: 2, request: request(recordsEntry('clicks', ['y'], { partition: 0 })) });
+    await eventually(() => cluster.broker(1).values('clicks', 0).length === 2);
+    await cluster.gateway.stop(30);
+    expect(await inbox.closed).toBeUndefined();
+    const answered = inbox.messages.map(({ correlationId, response }) => [
+      correlationId,
+      codes(response ?? { results: [] }),
+    ]);
+    expect(answered.sort()).toEqual([
+      [1, [code('NETWORK_EXCEPTION')]],
+      [2, [code('REQUEST_TIMED_OUT')]],
+    ]);
   });
 });

@@ -7,6 +7,7 @@
  */
 import type { RecordMetadata, ProducerRecord, TopicMetadata } from '@barnabas/client';
 import type { v1 } from '@barnabas/protocol';
+import type { Clock } from '@barnabas/common';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import { failed } from './placement.js';
 import type { Placement } from './placement.js';
@@ -17,12 +18,21 @@ export interface RecordSender {
   close(timeoutMs: number): Promise<void>;
 }
 
+export interface RecordAppenderParts {
+  readonly makeSender: (acks: v1.Acks) => RecordSender;
+  readonly clock: Clock;
+  readonly hasLogAppendTime: (topic: string) => boolean;
+}
+
 export class RecordAppender {
+  readonly #parts: RecordAppenderParts;
   readonly #senders = new Map<v1.Acks, RecordSender>();
 
-  constructor(private readonly makeSender: (acks: v1.Acks) => RecordSender) {}
+  constructor(parts: RecordAppenderParts) {
+    this.#parts = parts;
+  }
 
-  /** Resolves when every record has its outcome. One placement for each partition and outcome. */
+  /** Resolves when every record has its outcome. One placement for each partition, and for each error. */
   async append(
     topic: TopicMetadata,
     partition: number | undefined,
@@ -30,10 +40,11 @@ export class RecordAppender {
     acks: v1.Acks,
   ): Promise<readonly Placement[]> {
     const sender = this.#sender(acks);
+    const now = this.#parts.clock.now();
     const outcomes = records.map((record) =>
-      sender.send(toProducerRecord(topic.name, partition, record)).catch(toBarnabasError),
+      sender.send(toProducerRecord(topic.name, partition, record, now)).catch(toBarnabasError),
     );
-    return placements(await Promise.all(outcomes), partition);
+    return this.#placements(topic.name, records, now, await Promise.all(outcomes), partition);
   }
 
   /** What is not acknowledged within `timeoutMs` fails. */
@@ -44,40 +55,62 @@ export class RecordAppender {
   #sender(acks: v1.Acks): RecordSender {
     let sender = this.#senders.get(acks);
     if (sender === undefined) {
-      sender = this.makeSender(acks);
+      sender = this.#parts.makeSender(acks);
       this.#senders.set(acks, sender);
     }
     return sender;
   }
+
+  /** Groups outcomes by partition, and failures by their error. */
+  #placements(
+    topic: string,
+    records: readonly v1.Record[],
+    now: number,
+    outcomes: readonly (RecordMetadata | BarnabasError)[],
+    asked: number | undefined,
+  ): Placement[] {
+    const groups = new Map<string, { readonly first: RecordMetadata | BarnabasError; readonly indexes: number[] }>();
+    outcomes.forEach((outcome, index) => {
+      const key = outcome instanceof BarnabasError ? outcome.errorName : String(outcome.partition);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { first: outcome, indexes: [index] });
+      else group.indexes.push(index);
+    });
+    return [...groups.values()].map(({ first, indexes }) => {
+      const recordIndexes = indexes.length === outcomes.length ? [] : indexes;
+      if (first instanceof BarnabasError) return failed(asked ?? -1, first, recordIndexes);
+      const { partition, offset, timestamp } = first;
+      // A time other than the record's own is the leader's: brokers may have that as their default.
+      const own = records[indexes[0] ?? 0]?.timestampMs ?? now;
+      const isStamped = timestamp !== own || this.#parts.hasLogAppendTime(topic);
+      return {
+        partition,
+        baseOffset: offset,
+        logAppendTimeMs: isStamped ? timestamp : -1,
+        logStartOffset: -1,
+        error: undefined,
+        recordIndexes,
+      };
+    });
+  }
 }
 
-/** Groups outcomes by partition, and failures by their error. */
-function placements(outcomes: readonly (RecordMetadata | BarnabasError)[], asked: number | undefined): Placement[] {
-  const groups = new Map<string, { readonly first: RecordMetadata | BarnabasError; readonly indexes: number[] }>();
-  outcomes.forEach((outcome, index) => {
-    const key = outcome instanceof BarnabasError ? outcome.errorName : String(outcome.partition);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, { first: outcome, indexes: [index] });
-    else group.indexes.push(index);
-  });
-  return [...groups.values()].map(({ first, indexes }) => {
-    const recordIndexes = indexes.length === outcomes.length ? [] : indexes;
-    if (first instanceof BarnabasError) return failed(asked ?? -1, first, recordIndexes);
-    const { partition, offset } = first;
-    return { partition, baseOffset: offset, logAppendTimeMs: -1, logStartOffset: -1, error: undefined, recordIndexes };
-  });
-}
-
-function toProducerRecord(topic: string, partition: number | undefined, record: v1.Record): ProducerRecord {
-  const { key, value, headers, timestampMs } = record;
+function toProducerRecord(
+  topic: string,
+  partition: number | undefined,
+  { key, value, headers, timestampMs }: v1.Record,
+  now: number,
+): ProducerRecord {
   return {
     topic,
     key: key ?? null,
     value: value ?? null,
+    timestamp: timestampMs ?? now,
     ...(partition === undefined ? {} : { partition }),
-    ...(headers.length === 0
-      ? {}
-      : { headers: headers.map(({ key: name, value: bytes }) => ({ key: name, value: bytes ?? null })) }),
-    ...(timestampMs === undefined ? {} : { timestamp: timestampMs }),
+    ...(headers.length === 0 ? {} : { headers: headers.map(toHeader) }),
   };
+}
+
+function toHeader({ key, value }: v1.Header): { key: string; value: Uint8Array | null } {
+  return { key, value: value ?? null };
 }

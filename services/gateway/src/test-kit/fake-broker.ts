@@ -57,6 +57,8 @@ export class FakeBroker {
   #held: (() => void)[] | undefined;
   /** What appends to a partition are refused with; asked once a request, since a real broker decides about all of it in one turn. */
   refuse: ((topic: string, partition: number) => BarnabasError | undefined) | undefined;
+  /** Its log append time, as of a topic with LogAppendTime; -1 for none. */
+  logAppendTimeMs = -1;
   /** Every subscription asked for, as `topic-partition@offset`. */
   readonly subscribed: string[] = [];
   produceRequests = 0;
@@ -172,7 +174,8 @@ export class FakeBroker {
     };
     const results = entries.map((entry, index): v1.ProduceResult => {
       const { topic, partition = -1, payload } = entry;
-      const result = { entry: index, topic, partition, logAppendTimeMs: -1, recordIndexes: [] };
+      const { logAppendTimeMs } = this;
+      const result = { entry: index, topic, partition, logAppendTimeMs, recordIndexes: [] };
       try {
         const refusal = refusalOf(topic, partition);
         if (refusal !== undefined) throw refusal;
