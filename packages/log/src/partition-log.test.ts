@@ -181,15 +181,27 @@ describe('idempotent producers', () => {
     produce(log, 0);
     world.time.advance(999);
     await log.applyRetention({ now: world.time.now(), highWatermark: 2 });
-    expect(() => produce(log, 7)).toThrow();
+    expect(() => produce(log, 7)).toThrow(expect.objectContaining({ errorName: 'OUT_OF_ORDER_SEQUENCE_NUMBER' }));
     world.time.advance(1);
     await log.applyRetention({ now: world.time.now(), highWatermark: 2 });
-    expect(produce(log, 7)).toMatchObject({ duplicate: false });
+    expect(() => produce(log, 2)).toThrow(expect.objectContaining({ errorName: 'UNKNOWN_PRODUCER_ID' }));
+    expect(produce(log, 0, ['x'], 1)).toMatchObject({ duplicate: false });
+  });
+
+  it('takes nothing of a producer before its first batch, so that one refused earlier can still come', async () => {
+    const log = await world.open();
+    expect(() => produce(log, 2)).toThrow(expect.objectContaining({ errorName: 'UNKNOWN_PRODUCER_ID' }));
+    produce(log, 0);
+    produce(log, 2);
+    expect(await readAll(log)).toEqual(['x', 'y', 'x', 'y']);
   });
 
   it('follows sequences around the end of 31 bits', async () => {
     const log = await world.open();
-    produce(log, 2 ** 31 - 3);
+    const baseSequence = 2 ** 31 - 3;
+    log.appendAsFollower(
+      batchOf(['x', 'y'], { baseOffset: 0, partitionLeaderEpoch: 0, producerId: 42, producerEpoch: 0, baseSequence }),
+    );
     produce(log, 2 ** 31 - 1);
     expect(produce(log, 1)).toMatchObject({ baseOffset: 4, duplicate: false });
     expect(produce(log, 2 ** 31 - 1)).toMatchObject({ baseOffset: 2, duplicate: true });

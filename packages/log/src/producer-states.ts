@@ -1,7 +1,7 @@
 /**
  * What a log remembers of idempotent producers, so that a batch sent twice is stored once. Pure.
  *
- * Owns: the last five batches and the epoch of each producer id; the three refusals of a sequence.
+ * Owns: the last five batches and the epoch of each producer id; the four refusals of a sequence.
  * Does not own transactions: control batches move a producer's epoch and nothing else.
  *
  * Derived from batch headers in offset order; a copy travels in every segment end.
@@ -81,15 +81,19 @@ export class ProducerChecker {
 
   constructor(private readonly states: ProducerStates) {}
 
-  /** Throws INVALID_PRODUCER_EPOCH or OUT_OF_ORDER_SEQUENCE_NUMBER for what may not be appended. */
+  /**
+   * Throws INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER or UNKNOWN_PRODUCER_ID for what may not
+   * be appended.
+   */
   check(header: BatchHeader): SequenceVerdict {
     if (header.producerId === -1) return { kind: 'new' };
     const entry = this.#pending.get(header.producerId) ?? this.states.entry(header.producerId);
     const duplicate = entry === undefined ? undefined : findDuplicate(entry, header);
     if (duplicate !== undefined) return { kind: 'duplicate', of: duplicate };
-    if (entry !== undefined) {
-      checkEpoch(entry, header);
-      if (!header.isControl) checkSequence(entry, header);
+    if (entry !== undefined) checkEpoch(entry, header);
+    if (!header.isControl) {
+      if (entry === undefined) checkFirst(header);
+      else checkSequence(entry, header);
     }
     this.#pending.set(header.producerId, entryAfter(entry, header, 0));
     return { kind: 'new' };
@@ -115,6 +119,19 @@ function findDuplicate(entry: ProducerEntry, header: BatchHeader): ProducedBatch
   const lastSequence = sequenceAfter(header.baseSequence, header.lastOffsetDelta);
   return entry.batches.find(
     (batch) => batch.baseSequence === header.baseSequence && batch.lastSequence === lastSequence,
+  );
+}
+
+// Unlike Kafka since KIP-360, which takes any sequence of a producer it does not know. Otherwise:
+//   1. A producer sends batches 0 and 1, pipelined. Batch 0 comes while there is no leader and is refused.
+//   2. The election ends. Batch 1 comes, and would be the first of this producer.
+//   3. Batch 0 comes again and is refused for good, or stands behind batch 1 under another epoch.
+function checkFirst({ producerId, baseSequence }: BatchHeader): void {
+  if (baseSequence === 0) return;
+  throw new BarnabasError(
+    'UNKNOWN_PRODUCER_ID',
+    `nothing is known here of producer ${producerId}, which sent sequence ${baseSequence} where 0 is the first: retry behind the batch before it, or begin again with another epoch`,
+    { producerId, baseSequence },
   );
 }
 

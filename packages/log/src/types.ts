@@ -85,9 +85,9 @@ export interface VerifyReport {
  * readable at any time, whether the database underneath is open or not.
  *
  * Errors, all BarnabasError: OFFSET_OUT_OF_RANGE; CORRUPT_MESSAGE, MESSAGE_TOO_LARGE, INVALID_RECORD,
- * INVALID_TIMESTAMP, INVALID_REQUEST, OUT_OF_ORDER_SEQUENCE_NUMBER and INVALID_PRODUCER_EPOCH for
- * what may not be appended (nothing is appended then); KAFKA_STORAGE_ERROR from everything once the
- * log is offline.
+ * INVALID_TIMESTAMP, INVALID_REQUEST, OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID and
+ * INVALID_PRODUCER_EPOCH for what may not be appended (nothing is appended then); KAFKA_STORAGE_ERROR
+ * from everything once the log is offline.
  */
 export interface PartitionLog extends TopicPartition {
   readonly config: LogConfig;
