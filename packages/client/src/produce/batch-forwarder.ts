@@ -133,7 +133,8 @@ class ForwardFeed implements LaneFeed<ForwardedBatch> {
 
   judge(batch: ForwardedBatch, error: BarnabasError, isOldest: boolean): Verdict<ForwardedBatch> {
     // A gap behind a batch that is still to be sent again is no gap of the client's making.
-    const isOwnGap = error.errorName === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && !isOldest;
+    const isGap = error.errorName === 'OUT_OF_ORDER_SEQUENCE_NUMBER' || error.errorName === 'UNKNOWN_PRODUCER_ID';
+    const isOwnGap = isGap && !isOldest;
     const maySendAgain = batch.isIdempotent || !batch.isUncertain;
     return isOwnGap || (error.retriable && maySendAgain) ? { kind: 'retry' } : { kind: 'fail', error };
   }
