@@ -144,6 +144,18 @@ describe('recovery after a crash', () => {
     expect(keys()).toHaveLength(hole);
   });
 
+  it('never trusts a segment end above a hole: everything before it was synced first', async () => {
+    const config = { flushMessages: UNLIMITED, segmentBytes: 300 };
+    const random = new SeededRandom(99);
+    for (let run = 0; run < 30; run++) {
+      world = new World({ limits: { tailCacheBytes: 0, maxWriteBytes: 1 } });
+      await fill(await world.open(config), 12);
+      world.crash({ random, holes: true });
+      const log = await world.open(config);
+      expect(await readAll(log)).toEqual(values(log.logEndOffset));
+    }
+  });
+
   it('goes offline for a hole below what was synced, even if nothing synced it since', async () => {
     const log = await world.open({ flushMessages: UNLIMITED });
     await fill(log, 3);
