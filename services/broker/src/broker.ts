@@ -15,7 +15,7 @@ import { configuredBroker } from '@barnabas/metadata';
 import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
-import { BarnabasError } from '@barnabas/protocol';
+import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import { brokerConfigEntries } from './config.js';
 import type { BrokerConfig } from './config.js';
@@ -40,6 +40,8 @@ export interface BrokerOptions {
 /** How a stop divides its grace: leave of the controller first, then what is on its way. */
 const LEAVE_SHARE = 0.6;
 const DRAIN_SHARE = 0.3;
+/** Closing logs in good order saves a recovery, so it may outlast a short grace; a dead disk may not hold it up for ever. */
+const SHORTEST_CLOSE_MS = 2_000;
 
 export function createBroker(options: BrokerOptions): Role {
   return new Broker(options);
@@ -171,7 +173,7 @@ class Broker implements Role {
     this.#metadataService.stop();
     // A start that is under way notices, and ends with what it was waiting for.
     await this.#starting?.catch(() => {});
-    await this.#node?.close();
+    if (this.#node !== undefined) await this.#within(this.#node.close(), Math.max(SHORTEST_CLOSE_MS, graceMs));
     logger.info('The broker has stopped');
   }
 
@@ -201,10 +203,16 @@ class Broker implements Role {
     });
   }
 
-  readonly #allocateProducerIds = (): Promise<ProducerIdBlock> => {
+  readonly #allocateProducerIds = async (): Promise<ProducerIdBlock> => {
     const { config } = this.options;
     const request = { brokerId: config['node.id'], brokerEpoch: this.#lifecycle.brokerEpoch };
-    return this.#controller.allocateProducerIds(request, { timeoutMs: config['request.timeout.ms'] });
+    try {
+      return await this.#controller.allocateProducerIds(request, { timeoutMs: config['request.timeout.ms'] });
+    } catch (error) {
+      // It is this broker that must register again, not the producer that is at its end.
+      if (toBarnabasError(error).errorName !== 'STALE_BROKER_EPOCH') throw error;
+      throw new BarnabasError('BROKER_NOT_AVAILABLE', 'the broker is registering with the controller: retry');
+    }
   };
 
   readonly #fail = (fault: Error): void => {

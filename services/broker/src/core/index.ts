@@ -5,6 +5,6 @@ export * from './events.js';
 export { Partition } from './partition.js';
 export type { LogState } from './partition.js';
 export { PendingProduce } from './pending-produce.js';
-export type { Acks, ProduceInput, ProduceOutcome } from './pending-produce.js';
+export type { Acks, PartitionName, ProduceInput, ProduceOutcome } from './pending-produce.js';
 export * as refusals from './refusals.js';
 export { ReplicaManager } from './replica-manager.js';

@@ -2,8 +2,8 @@
  * LogService/InitProducerId: producer ids, from blocks that the controller hands to this broker alone
  * (KIP-730), so that most calls ask nobody.
  *
- * Errors: those of the call to the controller: NETWORK_EXCEPTION, REQUEST_TIMED_OUT, NOT_CONTROLLER,
- * STALE_BROKER_EPOCH (the broker registers again meanwhile: retry).
+ * Errors: those of the call to the controller: NETWORK_EXCEPTION, REQUEST_TIMED_OUT, NOT_CONTROLLER;
+ * BROKER_NOT_AVAILABLE while the broker registers again.
  */
 import type { v1 } from '@barnabas/protocol';
 

@@ -10,7 +10,7 @@
 import { InvariantError } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
-import type { Acks, ProduceOutcome } from '../core/index.js';
+import type { Acks, PartitionName, ProduceOutcome } from '../core/index.js';
 import type { BrokerMetrics } from '../runtime/metrics.js';
 import type { ProduceToken, ReplicaDriver } from '../runtime/replica-driver.js';
 import type { EntryCheck } from './entry-check.js';
@@ -83,13 +83,14 @@ export class ProduceService {
     try {
       const { partition, batches } = check.check(entry);
       metrics.produceEntry(entry.topic);
-      const token = new EntryToken(call, index, entry, batches.length, budget, metrics);
+      const token = new EntryToken(call, index, partition, batches.length, budget, metrics);
       driver.produce(partition, { batches, acks, deadline, token });
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
       metrics.produceFailed(knownTopic(error, entry.topic), error.errorName, payloadBytes(entry));
-      call.answer(index, refusedResult(entry, index, error));
+      const { topic, partition = -1 } = entry;
+      call.answer(index, refusedResult({ topic, partition }, index, error));
     }
   }
 }
@@ -115,14 +116,14 @@ class ProduceCall {
   }
 }
 
-/** One entry on its way; see ProduceToken. */
+/** One entry on its way; see ProduceToken. Holds nothing of the request, whose bytes may be large. */
 class EntryToken implements ProduceToken {
   #withLog = false;
 
   constructor(
     private readonly call: ProduceCall,
     private readonly index: number,
-    private readonly entry: v1.ProduceEntry,
+    private readonly at: PartitionName,
     private readonly bytes: number,
     private readonly budget: Budget,
     private readonly metrics: BrokerMetrics,
@@ -145,7 +146,7 @@ class EntryToken implements ProduceToken {
   }
 
   #result(outcome: ProduceOutcome): v1.ProduceResult {
-    const { topic, partition = -1 } = this.entry;
+    const { topic, partition } = this.at;
     switch (outcome.kind) {
       case 'appended':
         return {
@@ -160,7 +161,7 @@ class EntryToken implements ProduceToken {
         };
       case 'refused':
         this.metrics.produceFailed(topic, outcome.error.errorName, this.bytes);
-        return refusedResult(this.entry, this.index, outcome.error);
+        return refusedResult(this.at, this.index, outcome.error);
     }
   }
 }
@@ -200,11 +201,11 @@ function recordBytes({ key, value, headers }: v1.Record): number {
   return bytes;
 }
 
-function refusedResult(entry: v1.ProduceEntry, index: number, error: BarnabasError): v1.ProduceResult {
+function refusedResult({ topic, partition }: PartitionName, entry: number, error: BarnabasError): v1.ProduceResult {
   return {
-    entry: index,
-    topic: entry.topic,
-    partition: entry.partition ?? -1,
+    entry,
+    topic,
+    partition,
     baseOffset: -1,
     logAppendTimeMs: -1,
     logStartOffset: -1,

@@ -52,10 +52,10 @@ export class BrokerLifecycle {
     this.#incarnationId = randomUuid(options.random);
   }
 
-  /** Of the registration that holds now; throws STALE_BROKER_EPOCH in between. */
+  /** Of the registration that holds now; throws BROKER_NOT_AVAILABLE in between. */
   get brokerEpoch(): number {
     if (this.#brokerEpoch !== undefined) return this.#brokerEpoch;
-    throw new BarnabasError('STALE_BROKER_EPOCH', 'the broker is registering again: retry');
+    throw new BarnabasError('BROKER_NOT_AVAILABLE', 'the broker is registering with the controller: retry');
   }
 
   /** Registers and waits until the metadata log says that this broker serves. */

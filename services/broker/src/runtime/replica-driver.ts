@@ -171,6 +171,7 @@ export class ReplicaDriver {
   }
 
   #fail(error: unknown): void {
+    if (this.#over) return;
     this.#over = true;
     this.#timer?.cancel();
     this.options.onFault(error instanceof Error ? error : new InvariantError(String(error)));
@@ -234,18 +235,20 @@ export class ReplicaDriver {
   }
 
   #awaitStable(partition: ReplicaPartition, log: PartitionLog, token: ProduceToken, append: AppendResult): void {
-    append.stable.then(
-      () => {
-        token.written();
-        // One coalesced write makes many appends stable; the first of them reports for all.
-        const endOffset = log.stableEndOffset;
-        if (endOffset > partition.stableEndOffset) this.#dispatch({ type: 'stable', partition, endOffset });
-      },
-      (error: unknown) => {
-        token.written();
-        this.logFailed(partition.topicId, partition.partition, toBarnabasError(error));
-      },
-    );
+    append.stable
+      .then(
+        () => {
+          token.written();
+          // One coalesced write makes many appends stable; the first of them reports for all.
+          const endOffset = log.stableEndOffset;
+          if (endOffset > partition.stableEndOffset) this.#dispatch({ type: 'stable', partition, endOffset });
+        },
+        (error: unknown) => {
+          token.written();
+          this.logFailed(partition.topicId, partition.partition, toBarnabasError(error));
+        },
+      )
+      .catch((fault: unknown) => this.#fail(fault));
   }
 
   #highWatermark(partition: ReplicaPartition): void {
