@@ -4,6 +4,7 @@
  * Ends with 0 after a stop in good order, with 1 after a fault. The first signal stops within the
  * grace; the second ends the process at once (terminal.ts).
  */
+import type { Readable } from 'node:stream';
 import type { Logger } from '@barnabas/common';
 import { formatAddress, fromAssignments, fromEnvironment } from '@barnabas/common/config';
 import type { ConfigLayer } from '@barnabas/common/config';
@@ -37,6 +38,8 @@ interface StartFlags {
 const COMMAND_LINE_VARIABLES = ['BARNABAS_BOOTSTRAP', 'BARNABAS_DEBUG'];
 /** After a fault the other roles get this long at most: what is broken may never answer. */
 const GRACE_AFTER_FAULT_MS = 5_000;
+/** Where `barnabas up` was killed, its controllers go at the same time: a broker would wait for them in vain. */
+const GRACE_OF_ORPHANS_MS = 2_000;
 
 export const start: Action<StartFlags> = async (context, _args, flags) => {
   const { terminal } = context;
@@ -51,15 +54,17 @@ export const start: Action<StartFlags> = async (context, _args, flags) => {
   });
   announce(context, node);
   try {
-    await Promise.race([stopRequested, node.failed]);
+    const reason = await Promise.race([stopRequested, node.failed]);
+    await node.stop(reason === 'orphaned' ? Math.min(flags.graceMs, GRACE_OF_ORPHANS_MS) : flags.graceMs);
+    return EXIT_OK;
   } catch (fault) {
     logger.error('A role failed; the node ends', { action: 'look at the error, then start it again', error: fault });
     await node.stop(Math.min(flags.graceMs, GRACE_AFTER_FAULT_MS));
     return EXIT_FAILED;
   }
-  await node.stop(flags.graceMs);
-  return EXIT_OK;
 };
+
+type StopReason = 'interrupted' | 'orphaned';
 
 function layersOf(
   flags: StartFlags,
@@ -96,14 +101,17 @@ function flagLayer(flags: StartFlags): ConfigLayer {
 }
 
 /** Resolves with the first request to stop: a signal, or for a child of `barnabas up` the end of standard input. */
-function stopRequest({ terminal }: CommandContext, withStdin: boolean): Promise<void> {
+function stopRequest({ terminal }: CommandContext, withStdin: boolean): Promise<StopReason> {
   return new Promise((resolve) => {
-    const stop = () => resolve();
-    if (terminal.interrupted.aborted) stop();
-    terminal.interrupted.addEventListener('abort', stop, { once: true });
+    const interrupt = () => resolve('interrupted');
+    if (terminal.interrupted.aborted) interrupt();
+    terminal.interrupted.addEventListener('abort', interrupt, { once: true });
     if (!withStdin) return;
-    terminal.stdin.once('end', stop).once('close', stop).once('error', stop);
+    const orphan = () => resolve('orphaned');
+    terminal.stdin.once('end', orphan).once('close', orphan).once('error', orphan);
     terminal.stdin.resume();
+    // Reading keeps a process alive; only the node should.
+    (terminal.stdin as Readable & { unref?(): void }).unref?.();
   });
 }
 

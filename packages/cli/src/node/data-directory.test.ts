@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -71,6 +72,24 @@ test('the lock of a process that is gone is taken over, also if its id is in use
   }
   writeFileSync(path.join(root, '.lock'), 'garbage');
   openDataDirectory(root).release();
+});
+
+const onLinux = existsSync('/proc/self/stat') ? test : test.skip;
+
+onLinux('the lock of a process that was killed and not yet reaped is taken over', async () => {
+  // The shell's child ends at once and stays a zombie: the program that took the shell's place never asks for it.
+  const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(line.toString());
+    const stat = () => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ');
+    while (stat()[2] !== 'Z') await new Promise((resolve) => setImmediate(resolve));
+    writeFileSync(path.join(root, '.lock'), JSON.stringify({ pid, startTime: stat()[21] }));
+    openDataDirectory(root).release();
+  } finally {
+    parent.kill();
+    await once(parent, 'exit');
+  }
 });
 
 test('releasing does not remove the lock of another', () => {

@@ -32,7 +32,7 @@ export interface ProcessLock {
 /** Takes the lock `.lock` in a directory, or throws a DirectoryInUseError. */
 export function lockDirectory(directory: string): ProcessLock {
   const file = path.join(directory, '.lock');
-  const own: LockOwner = { pid: process.pid, startTime: startTimeOf(process.pid) ?? null };
+  const own: LockOwner = { pid: process.pid, startTime: statOf(process.pid)?.startTime ?? null };
   const draft = `${file}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(own));
   try {
@@ -90,14 +90,20 @@ function isRunning(owner: LockOwner): boolean {
     // EPERM: it runs, as another user.
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  return owner.startTime === null || startTimeOf(owner.pid) === owner.startTime;
+  const stat = statOf(owner.pid);
+  // A zombie runs no more; only its parent has not looked yet.
+  if (stat?.state === 'Z' || stat?.state === 'X') return false;
+  return owner.startTime === null || stat?.startTime === owner.startTime;
 }
 
-/** Field 22 of /proc/PID/stat; the command's name before it may hold spaces and parentheses. */
-function startTimeOf(pid: number): string | undefined {
+/** Fields 3 and 22 of /proc/PID/stat; the command's name before them may hold spaces and parentheses. */
+function statOf(
+  pid: number,
+): { readonly state: string | undefined; readonly startTime: string | undefined } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0], startTime: fields[19] };
   } catch {
     return undefined;
   }
