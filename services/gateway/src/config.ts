@@ -1,6 +1,6 @@
 /**
- * A gateway's configuration: Kafka's keys where Kafka has them. `gateway.listeners` stands apart from
- * a broker's `listeners` because both may be in one process and one file.
+ * A gateway's configuration: Kafka's keys where Kafka has them. Those that begin with `gateway.` stand
+ * apart from a broker's `listeners` and `compression.type`, because both may be in one process and file.
  */
 import {
   defineConfig,
@@ -41,7 +41,7 @@ export const gatewayConfig = defineConfig(
       default: 65_536,
       doc: 'A batch of the records of thin clients is sent when it has this size.',
     }),
-    'compression.type': key(enumeration(COMPRESSION_TYPES), {
+    'gateway.compression.type': key(enumeration(COMPRESSION_TYPES), {
       default: 'none',
       doc: 'How the gateway compresses the batches that it makes of the records of thin clients.',
     }),

@@ -202,7 +202,7 @@ class GatewayRole implements Gateway {
       batchSize: config['batch.size'],
       bufferMemory: config['buffer.memory'],
       maxRequestSize: config['message.max.bytes'],
-      compressionType: config['compression.type'],
+      compressionType: config['gateway.compression.type'],
       requestTimeoutMs: config['request.timeout.ms'],
       deliveryTimeoutMs: config['delivery.timeout.ms'],
     });
