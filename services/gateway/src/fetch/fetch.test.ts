@@ -129,6 +129,22 @@ describe('a fetch stream', () => {
     inbox.stream.cancel();
   });
 
+  test('sends nothing more of a subscription that was given up, not even what had come for it', async () => {
+    await twoBrokers();
+    const inbox = new Inbox(cluster.log.fetch());
+    subscribe(inbox, { subscriptionId: 1, partition: 0 });
+    await inbox.until(() => inbox.messages.length === 1);
+    cluster.broker(1).append('clicks', 0, batchOf('waits for credit'));
+    await settled();
+    inbox.stream.write({ request: { $case: 'unsubscribe', unsubscribe: { subscriptionId: 1 } } });
+    credit(inbox, CREDIT);
+    await inbox.until(() => ends(inbox).length === 1);
+    await settled();
+    expect(values(inbox, 1)).toEqual([]);
+    expect(inbox.messages.at(-1)?.ended).toBe(true);
+    inbox.stream.cancel();
+  });
+
   test('ends when the client has half-closed and nothing more can follow', async () => {
     await twoBrokers();
     cluster.broker(1).append('clicks', 0, batchOf('x'));
@@ -145,8 +161,7 @@ describe('a fetch stream', () => {
     const inbox = new Inbox(cluster.log.fetch());
     subscribe(inbox, { subscriptionId: 1, partition: 0 });
     await inbox.until(() => inbox.messages.length === 1);
-    cluster.controller.deleteTopic('clicks');
-    cluster.controller.createTopic('clicks', [1, 2]);
+    cluster.controller.recreateTopic('clicks', [1, 2]);
     await inbox.until(() => ends(inbox).length === 1);
     expect(ends(inbox)).toEqual([[1, code('UNKNOWN_TOPIC_OR_PARTITION')]]);
     inbox.stream.cancel();
@@ -332,6 +347,11 @@ describe('consume', () => {
     const none = consume({ start: at(1001), partitions: [0], stopAtEnd: true });
     expect(await none.closed).toBeUndefined();
     expect(texts(none)).toEqual([]);
+    const later = consume({ start: at(1001), partitions: [0], maxRecords: 1 });
+    await eventually(() => cluster.broker(1).subscribed.at(-1) === 'clicks-0@1');
+    cluster.broker(1).append('clicks', 0, batchOf('new'));
+    expect(await later.closed).toBeUndefined();
+    expect(texts(later)).toEqual(['new']);
   });
 
   test('goes on through a move of the leader', async () => {

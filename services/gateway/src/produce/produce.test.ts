@@ -1,4 +1,5 @@
 import { partitionForKey } from '@barnabas/client';
+import { deferred } from '@barnabas/common';
 import { BarnabasError, decodeRecords, ERRORS, v1 } from '@barnabas/protocol';
 import type { ErrorName } from '@barnabas/protocol';
 import {
@@ -216,6 +217,43 @@ describe('records', () => {
     inbox.stream.end();
     await inbox.closed;
     expect(cluster.broker(1).values('fresh', 0)).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('a topic that is being created', () => {
+  test('takes what comes meanwhile in its turn, also when the log shows the topic before the answer', async () => {
+    cluster = await new TestCluster().start(1);
+    const answered = deferred<void>();
+    cluster.controller.autoCreate = (name) => cluster.controller.createTopic(name, [1]);
+    cluster.controller.autoCreateAnswer = answered.promise;
+    const inbox = new Inbox(cluster.log.produceStream());
+    const send = (value: string) =>
+      inbox.stream.write({ correlationId: 1, request: request(batchEntry('fresh', 0, batchOf(value))) });
+    send('first');
+    const known = { topics: [], allowAutoTopicCreation: false, brokersOnly: false };
+    while ((await cluster.metadata.getMetadata(known)).topics.length === 0) await settled();
+    send('second');
+    await settled();
+    answered.resolve();
+    await inbox.until(() => inbox.messages.length === 2);
+    expect(cluster.broker(1).values('fresh', 0)).toEqual(['first', 'second']);
+    inbox.stream.cancel();
+  });
+
+  test('lets requests go as soon as it is there, not one after the other', async () => {
+    cluster = await new TestCluster().start(1);
+    const broker = cluster.broker(1);
+    broker.hold();
+    cluster.controller.autoCreate = (name) => cluster.controller.createTopic(name, [1, 1]);
+    const inbox = new Inbox(cluster.log.produceStream());
+    for (const partition of [0, 1]) {
+      inbox.stream.write({ correlationId: 1, request: request(batchEntry('fresh', partition, batchOf('x'))) });
+    }
+    // Nothing has been answered, and both are there.
+    await eventually(() => broker.values('fresh', 0).length === 1 && broker.values('fresh', 1).length === 1);
+    broker.release();
+    await inbox.until(() => inbox.messages.length === 2);
+    inbox.stream.cancel();
   });
 });
 

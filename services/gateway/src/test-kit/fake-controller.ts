@@ -18,6 +18,8 @@ export class FakeController {
   #topicsMade = 0;
   /** How automatic creation is done; absent: it is refused. */
   autoCreate: ((name: string) => void) | undefined;
+  /** Until when the answer to automatic creation is held back; the log shows the topic at once. */
+  autoCreateAnswer: Promise<void> | undefined;
   /** Requests of the admin API that were passed on to here. */
   readonly adminRequests: string[] = [];
 
@@ -38,6 +40,7 @@ export class FakeController {
       },
       autoCreateTopics: async ({ names }) => {
         for (const name of names) this.autoCreate?.(name);
+        await this.autoCreateAnswer;
         const results = names.map((name) => ({
           name,
           topicId: this.#topicIds.get(name) ?? '',
@@ -71,22 +74,16 @@ export class FakeController {
 
   /** A topic with a partition for each leader. */
   createTopic(name: string, leaders: readonly number[]): void {
-    this.#topicsMade += 1;
-    const topicId = Buffer.from(`topic-id-${String(this.#topicsMade).padStart(7, '0')}`).toString('base64url');
-    this.#topicIds.set(name, topicId);
-    const partitions = leaders.map(
-      (leader, partition): Fact => ({
-        $case: 'partition',
-        partition: { topicId, partition, replicas: [leader], isr: [leader], leader, leaderEpoch: 0, partitionEpoch: 0 },
-      }),
-    );
-    this.write({ $case: 'topic', topic: { name, topicId } }, ...partitions);
+    this.write(...this.#creation(name, leaders));
   }
 
   deleteTopic(name: string): void {
-    const topicId = this.#topicIds.get(name) ?? '';
-    this.#topicIds.delete(name);
-    this.write({ $case: 'removeTopic', removeTopic: { topicId } });
+    this.write(this.#removal(name));
+  }
+
+  /** Deletes and creates in one step of the log. */
+  recreateTopic(name: string, leaders: readonly number[]): void {
+    this.write(this.#removal(name), ...this.#creation(name, leaders));
   }
 
   /** -1 for no leader. */
@@ -103,6 +100,25 @@ export class FakeController {
     const baseOffset = this.#records.length;
     this.#records.push(...facts.map((record) => ({ record })));
     for (const follower of this.#followers) follower.write(this.#from(baseOffset));
+  }
+
+  #creation(name: string, leaders: readonly number[]): Fact[] {
+    this.#topicsMade += 1;
+    const topicId = Buffer.from(`topic-id-${String(this.#topicsMade).padStart(7, '0')}`).toString('base64url');
+    this.#topicIds.set(name, topicId);
+    const partitions = leaders.map(
+      (leader, partition): Fact => ({
+        $case: 'partition',
+        partition: { topicId, partition, replicas: [leader], isr: [leader], leader, leaderEpoch: 0, partitionEpoch: 0 },
+      }),
+    );
+    return [{ $case: 'topic', topic: { name, topicId } }, ...partitions];
+  }
+
+  #removal(name: string): Fact {
+    const topicId = this.#topicIds.get(name) ?? '';
+    this.#topicIds.delete(name);
+    return { $case: 'removeTopic', removeTopic: { topicId } };
   }
 
   #from(baseOffset: number): internal.FollowMetadataResponse {
