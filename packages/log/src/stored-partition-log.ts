@@ -2,15 +2,16 @@
  * A partition log over one database: puts the parts together and owns none of their rules.
  *
  *   append-plan    what may be appended        log-state      what is known of it afterwards
- *   log-writer     how it gets to disk         tail-cache     what is still in memory
- *   stored-batches what is read from disk      recovery       what a database is worth at open
+ *   log-writer     how it gets to disk         log-reader     how it comes back
+ *   recovery       what a database is worth    retention      what may go
+ *   log-health     whether it may be used
  *
  * Invariants: L1 to L8 of docs/protocols/partition-log.md. Changes of the log's shape (truncation,
  * retention, closing, verification) run one at a time; appends and reads need no turn.
  */
 import { assert, EventQueue } from '@barnabas/common';
 import type { Clock, Logger, Timers } from '@barnabas/common';
-import { BarnabasError } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
 import type { KeyValueStore } from '@barnabas/store';
 import { planFollowerAppend, planLeaderAppend } from './append-plan.js';
 import type { PlannedBatch } from './append-plan.js';
@@ -18,6 +19,7 @@ import { keyAt } from './keys.js';
 import type { LogConfig } from './log-config.js';
 import type { LogMetrics } from './log-metrics.js';
 import { LogHealth } from './log-health.js';
+import { LogReader } from './log-reader.js';
 import type { LogState } from './log-state.js';
 import { LogWriter } from './log-writer.js';
 import type { StoreHandle } from './open-stores.js';
@@ -26,13 +28,11 @@ import type { Recovered } from './recovery.js';
 import { reportRecovery } from './report-recovery.js';
 import type { Checkpointed } from './report-recovery.js';
 import { isDueToClose, retainedFrom } from './retention.js';
-import { decodeSegmentEnd, encodeSegmentEnd } from './segment-end.js';
+import { encodeSegmentEnd } from './segment-end.js';
 import type { SegmentSummary } from './segments.js';
-import { corruptLog, failedStorage, nameOf } from './storage-errors.js';
-import { batchStart, contiguousBatches, CorruptEntry, readBatches } from './stored-batches.js';
+import { corruptLog, failedStorage } from './storage-errors.js';
+import { batchStart, CorruptEntry } from './stored-batches.js';
 import type { LogTail } from './tail-cache.js';
-import { findMaxTimestamp, findTimestamp } from './timestamp-lookup.js';
-import type { LookupSource } from './timestamp-lookup.js';
 import type {
   AppendResult,
   EpochEndOffset,
@@ -70,13 +70,12 @@ export class StoredPartitionLog implements PartitionLog {
   readonly partition: number;
   readonly #health: LogHealth;
   readonly #writer: LogWriter;
+  readonly #reader: LogReader;
   readonly #maintenance = new EventQueue();
   #state: LogState;
   #highWatermark: number;
   /** Whether the last append was a leader's: only then does the tail stay in memory. */
   #isLeading = false;
-  /** Truncations begun and finished, so that a read can tell that the log changed under it: odd during one. */
-  #truncationSteps = 0;
 
   private constructor(
     partition: TopicPartition,
@@ -111,6 +110,15 @@ export class StoredPartitionLog implements PartitionLog {
         environment.tail.forget();
         environment.onOffline(this, error);
       },
+    });
+    this.#reader = new LogReader({
+      log: this,
+      health: this.#health,
+      metrics: environment.metrics,
+      store: environment.store,
+      tail: environment.tail,
+      state: () => this.#state,
+      writtenTo: () => this.stableEndOffset,
     });
   }
 
@@ -224,29 +232,19 @@ export class StoredPartitionLog implements PartitionLog {
     return this.#writer.flush();
   }
 
-  async read(request: ReadRequest): Promise<ReadResult> {
-    this.#health.mustBeUsable();
-    const { offset } = request;
-    this.#mustHave(offset);
-    const maxOffset = Math.min(request.maxOffset, this.logEndOffset);
-    if (offset >= maxOffset) return { batches: [], nextOffset: offset };
-    const cached = this.environment.tail.read({ ...request, maxOffset });
-    if (cached !== undefined) return this.#counted(cached, 'cache');
-    const onDisk = { ...request, maxOffset: Math.min(maxOffset, this.stableEndOffset) };
-    return this.#counted(await this.#fromDisk(offset, (store) => readBatches(store, onDisk)), 'disk');
+  read(request: ReadRequest): Promise<ReadResult> {
+    return this.#reader.read(request);
   }
 
-  async offsetForTimestamp(
+  offsetForTimestamp(
     timestamp: number,
-    { maxOffset }: { readonly maxOffset: number },
+    options: { readonly maxOffset: number },
   ): Promise<TimestampAndOffset | undefined> {
-    this.#health.mustBeUsable();
-    return findTimestamp(this.#lookupSource(), timestamp, Math.min(maxOffset, this.logEndOffset));
+    return this.#reader.offsetForTimestamp(timestamp, options.maxOffset);
   }
 
-  async offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined> {
-    this.#health.mustBeUsable();
-    return findMaxTimestamp(this.#lookupSource());
+  offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined> {
+    return this.#reader.offsetOfMaxTimestamp();
   }
 
   endOffsetForEpoch(leaderEpoch: number): EpochEndOffset | undefined {
@@ -270,7 +268,7 @@ export class StoredPartitionLog implements PartitionLog {
 
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#health.mustBeUsable();
-    if (offset < 0 || offset > this.logEndOffset) throw this.#outOfRange(offset);
+    if (offset < 0 || offset > this.logEndOffset) throw this.#reader.outOfRange(offset);
     if (offset <= this.logStartOffset) return;
     this.#state.moveLogStart(offset);
     await this.#maintain(async () => {
@@ -299,23 +297,7 @@ export class StoredPartitionLog implements PartitionLog {
   }
 
   verify(): Promise<VerifyReport> {
-    return this.#maintain(async () => {
-      const counts = { batches: 0, records: 0, bytes: 0 };
-      const to = this.stableEndOffset;
-      try {
-        await this.#fromDisk(this.logStartOffset, async (store) => {
-          for await (const { header } of contiguousBatches(store, this.logStartOffset, to)) {
-            counts.batches++;
-            counts.records += header.recordCount;
-            counts.bytes += header.sizeInBytes;
-          }
-        });
-      } catch (error) {
-        if (error === this.offline) return { ...counts, corruption: this.offline };
-        throw error;
-      }
-      return { ...counts, corruption: undefined };
-    });
+    return this.#maintain(() => this.#reader.verify());
   }
 
   /** Leaves nothing to recover: all on disk, behind a segment end. The database may be closed then. */
@@ -383,9 +365,7 @@ export class StoredPartitionLog implements PartitionLog {
       await this.#writer.whenIdle();
       this.#health.mustBeUsable();
       const endBefore = this.logEndOffset;
-      this.#truncationSteps++;
-      this.environment.tail.forget();
-      try {
+      await this.#reader.changing(async () => {
         const recovered = await this.environment.store.use(async (store) => {
           await change(store);
           const now = this.environment.clock.now();
@@ -393,9 +373,7 @@ export class StoredPartitionLog implements PartitionLog {
         });
         assert(this.logEndOffset === endBefore, 'nothing is appended while a log is truncated');
         this.#state = recovered.state;
-      } finally {
-        this.#truncationSteps++;
-      }
+      });
       this.#writer.reset(this.logEndOffset);
       this.#highWatermark = Math.min(this.#highWatermark, this.logEndOffset);
       if (newStart !== undefined) await this.environment.persistLogStart();
@@ -413,52 +391,5 @@ export class StoredPartitionLog implements PartitionLog {
     } catch (error) {
       throw this.#health.blame(error);
     }
-  }
-
-  async #fromDisk<T>(offset: number, work: (store: KeyValueStore) => Promise<T>): Promise<T> {
-    const steps = this.#truncationSteps;
-    try {
-      return await this.environment.store.use(work);
-    } catch (error) {
-      // Retention or truncation took what was about to be read: that is no corruption.
-      const isGone = offset < this.logStartOffset || steps % 2 === 1 || steps !== this.#truncationSteps;
-      if (error instanceof CorruptEntry && isGone) throw this.#outOfRange(offset);
-      throw this.#health.blame(error);
-    }
-  }
-
-  #lookupSource(): LookupSource {
-    return {
-      logStartOffset: this.logStartOffset,
-      segments: this.#state.segments.all(),
-      read: (request) => this.read(request),
-      timeIndexOf: async (segment) => {
-        const { active } = this.#state.segments;
-        if (segment.baseOffset === active.baseOffset) return active.timeIndex.entries;
-        const bytes = await this.#fromDisk(segment.baseOffset, (store) => store.get(keyAt(segment.endOffset)));
-        // Damaged or gone, it only makes the search longer.
-        return (bytes === undefined ? undefined : decodeSegmentEnd(bytes))?.timeIndex ?? [];
-      },
-    };
-  }
-
-  #counted(result: ReadResult, from: 'cache' | 'disk'): ReadResult {
-    let bytes = 0;
-    for (const batch of result.batches) bytes += batch.length;
-    this.environment.metrics.read(bytes, from);
-    return result;
-  }
-
-  #mustHave(offset: number): void {
-    if (offset < this.logStartOffset || offset > this.logEndOffset) throw this.#outOfRange(offset);
-  }
-
-  #outOfRange(offset: number): BarnabasError {
-    const { logStartOffset, logEndOffset } = this;
-    return new BarnabasError(
-      'OFFSET_OUT_OF_RANGE',
-      `${nameOf(this)} has offsets ${logStartOffset} to ${logEndOffset}, not ${offset}: reset the position`,
-      { offset, logStartOffset, logEndOffset },
-    );
   }
 }

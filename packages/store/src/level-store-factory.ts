@@ -21,6 +21,9 @@ const DEFAULTS = { writeBufferBytes: 32 * MIB, cacheBytes: 256 * 1024 };
 /** Larger blocks mean fewer index entries; batches are usually larger than a block anyway. */
 const BLOCK_BYTES = 16 * 1024;
 
+/** Tables held open by one database: a broker has many databases, and logs are read in few places at a time. */
+const MAX_OPEN_FILES = 128;
+
 /** A live owner may replace files while they are copied; then the copy starts again. */
 const COPY_ATTEMPTS = 3;
 
@@ -91,6 +94,7 @@ async function openDatabase(location: string, options: OpenOptions): Promise<Lev
     writeBufferSize: options.writeBufferBytes ?? DEFAULTS.writeBufferBytes,
     cacheSize: options.cacheBytes ?? DEFAULTS.cacheBytes,
     blockSize: BLOCK_BYTES,
+    maxOpenFiles: MAX_OPEN_FILES,
   });
   try {
     await database.open();
