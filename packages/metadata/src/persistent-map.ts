@@ -5,7 +5,7 @@
  *
  * Invariants:
  *   M1  a map once handed out never changes
- *   M2  no branch is empty, and a branch below the root holds more than one leaf
+ *   M2  no branch is empty
  *   M3  leaves whose hashes are equal form a chain, in no particular order
  * Iteration follows the hashes: the same keys give the same order in every process, apart from chains.
  */
@@ -161,17 +161,10 @@ function remove<K, V>(node: Node<K, V>, shift: number, hash: number, key: K): No
   const bit = bitFor(hash, shift);
   const index = indexOf(node.bitmap, bit);
   const child = node.children[index];
-  if (child === undefined) return node;
-  const rest = remove(child, shift + BITS, hash, key);
-  if (rest !== undefined) {
-    // M2: a branch with one leaf below the root becomes that leaf.
-    if (rest.kind === 'leaf' && node.children.length === 1) return rest;
-    return { ...node, children: node.children.with(index, rest) };
-  }
-  const children = node.children.toSpliced(index, 1);
-  const [only] = children;
-  if (only?.kind === 'leaf' && children.length === 1) return only;
-  return children.length === 0 ? undefined : { ...node, bitmap: node.bitmap & ~bit, children };
+  const rest = child === undefined ? undefined : remove(child, shift + BITS, hash, key);
+  if (rest !== undefined) return { ...node, children: node.children.with(index, rest) };
+  if (node.children.length === 1) return undefined;
+  return { ...node, bitmap: node.bitmap & ~bit, children: node.children.toSpliced(index, 1) };
 }
 
 function* leavesOf<K, V>(node: Node<K, V> | undefined): IterableIterator<Leaf<K, V>> {

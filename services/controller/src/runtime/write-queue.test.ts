@@ -184,15 +184,17 @@ test('something else committed in the own term is a fault', async () => {
   expect(queue.takeInFlight(Buffer.from('other'), 2)).toBe(false);
 });
 
-test('a request that comes in the turn of an answer is not forgotten', async () => {
-  const order: string[] = [];
-  const chained = submit('a').then((answer) => {
-    order.push(answer);
-    return submit('b');
-  });
-  await outcomes(chained);
-  commit(proposals[0]);
-  await outcomes(chained);
-  commit(proposals[1]);
-  expect(await chained).toBe('b');
-});
+test.each(Array.from({ length: 12 }, (_, depth) => depth))(
+  'a request that comes %i microtasks after an answer is not forgotten',
+  async (depth) => {
+    const chained = submit('a').then(async () => {
+      for (let n = 0; n < depth; n++) await Promise.resolve();
+      return submit('b');
+    });
+    await outcomes(chained);
+    commit(proposals[0]);
+    await outcomes(chained);
+    commit(proposals[1]);
+    expect(await outcomes(chained)).toEqual(['b']);
+  },
+);
