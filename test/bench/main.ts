@@ -1,0 +1,194 @@
+/**
+ * `npm run bench`: in one run, what this machine can do at best and what Barnabas does on it. Prints
+ * a table and writes JSON (`--json FILE`, default bench.json in the temporary directory).
+ *
+ * `--short` moves a tenth of the data: for CI, where only that it runs is of interest. Figures are
+ * ratios within the run; a machine's absolute numbers drift. `--check` ends with 1 where a goal is
+ * missed; never used in tests.
+ */
+import Table from 'cli-table3';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Subject } from './barnabas.js';
+import type { Flow } from './barnabas.js';
+import { fileAppend, levelAlone, rawGrpc } from './ceilings.js';
+import type { Throughput } from './ceilings.js';
+import { MiB } from './measure.js';
+
+interface Row {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly note?: string;
+  /** What the figure ought to be. */
+  readonly goal?: { readonly text: string; readonly met: boolean };
+}
+
+const rows: Row[] = [];
+
+function add(row: Row): void {
+  rows.push(row);
+  const goal = row.goal === undefined ? '' : `  [${row.goal.met ? 'met' : 'MISSED'}: ${row.goal.text}]`;
+  console.error(`  ${row.name}: ${format(row)}${row.note === undefined ? '' : `  (${row.note})`}${goal}`);
+}
+
+const format = ({ value, unit }: Row) =>
+  `${value >= 1000 ? Math.round(value).toLocaleString('en') : value >= 10 ? value.toFixed(1) : value.toFixed(2)} ${unit}`;
+
+const atLeast = (value: number, goal: number, text: string) => ({ text: `at least ${text}`, met: value >= goal });
+const atMost = (value: number, goal: number, text: string) => ({ text: `at most ${text}`, met: value <= goal });
+
+function throughput(name: string, { bytesPerSecond, syncsPerSecond }: Throughput): void {
+  const note = syncsPerSecond === undefined ? {} : { note: `${Math.round(syncsPerSecond)} syncs/s` };
+  add({ name, value: bytesPerSecond / MiB, unit: 'MiB/s', ...note });
+}
+
+const cores = ({ serverCores, clientCores }: Flow) =>
+  serverCores === undefined || clientCores === undefined
+    ? ''
+    : `, server ${serverCores.toFixed(2)} cores, client ${clientCores.toFixed(2)}`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { short: { type: 'boolean' }, check: { type: 'boolean' }, json: { type: 'string' } },
+  });
+  const scale = values.short === true ? 0.1 : 1;
+  const bytes = 512 * MiB * scale;
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'barnabas-bench-'));
+  try {
+    console.error('ceilings of this machine, 64 KiB at a time');
+    throughput('file append', await fileAppend(directory, bytes, false));
+    throughput('file append, fdatasync each', await fileAppend(directory, bytes / 8, true));
+    const level = await levelAlone(directory, bytes, false);
+    throughput('LevelDB alone', level);
+    throughput('LevelDB alone, synced', await levelAlone(directory, bytes / 4, true));
+    const raw = await rawGrpc(bytes);
+    throughput('grpc-js stream, 64 KiB up, short answer', raw.upload);
+    throughput('grpc-js stream, 64 KiB echo', raw.echo);
+
+    await barnabas(directory, bytes, raw.echo.bytesPerSecond, raw.upload.bytesPerSecond, scale);
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+  report(values.json ?? path.join(os.tmpdir(), 'bench.json'));
+  return values.check === true && rows.some((row) => row.goal?.met === false) ? 1 : 0;
+}
+
+async function barnabas(directory: string, bytes: number, echo: number, upload: number, scale: number): Promise<void> {
+  console.error('Barnabas, all roles in one process');
+  const subject = await Subject.start(directory);
+  try {
+    add({
+      name: 'start to first acknowledged record',
+      value: subject.firstAckMs,
+      unit: 'ms',
+      goal: atMost(subject.firstAckMs, 3000, '3,000 ms'),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5000 * scale));
+    const idle = (subject.residentBytes() ?? 0) / MiB;
+    add({ name: 'resident memory, idle', value: idle, unit: 'MiB', goal: atMost(idle * MiB, 150e6, '150 MB') });
+    for (const fsync of [true, false]) await latency(subject, fsync, scale);
+
+    // Compiled code and grown buffers are part of a server's normal state.
+    const warm = await subject.produce({ acks: 'all', recordBytes: 1024, totalBytes: bytes / 8, fsync: true });
+    await subject.dropTopic(warm.topic);
+    for (const fsync of [true, false]) {
+      for (const acks of ['all', 1] as const) {
+        for (const recordBytes of [100, 1024]) {
+          const produced = await subject.produce({
+            acks,
+            recordBytes,
+            totalBytes: recordBytes === 100 ? bytes / 2 : bytes,
+            fsync,
+          });
+          const name = `produce ${recordBytes} B, acks=${acks}, ${fsync ? 'fsync per write' : 'flush.messages relaxed'}`;
+          const rate = produced.recordsPerSecond;
+          const megabytes = produced.bytesPerSecond / MiB;
+          if (recordBytes === 100) {
+            const goal = acks === 1 ? { goal: atLeast(rate, 300_000, '300,000/s') } : {};
+            add({
+              name,
+              value: rate,
+              unit: 'records/s',
+              note: `${megabytes.toFixed(1)} MiB/s${cores(produced)}`,
+              ...goal,
+            });
+          } else {
+            const ratio = produced.bytesPerSecond / echo;
+            const toUpload = (produced.bytesPerSecond / upload).toFixed(2);
+            add({ name, value: megabytes, unit: 'MiB/s', note: `${Math.round(rate)} records/s${cores(produced)}` });
+            add({
+              name: '  against a raw stream',
+              value: ratio,
+              unit: '× echo',
+              note: `${toUpload} × upload`,
+              goal: atLeast(ratio, 0.5, '0.5'),
+            });
+          }
+          if (acks === 1) {
+            const consumed = await subject.consume(produced.topic, produced.records);
+            const faster = consumed.recordsPerSecond / rate;
+            add({
+              name: `  consume what was produced`,
+              value: faster,
+              unit: '× producer',
+              note: `${Math.round(consumed.recordsPerSecond)} records/s, ${(consumed.bytesPerSecond / MiB).toFixed(1)} MiB/s${cores(consumed)}`,
+              goal: atLeast(faster, 1, '1'),
+            });
+          }
+          await subject.dropTopic(produced.topic);
+        }
+      }
+    }
+    const amplification = await subject.writeAmplification(bytes);
+    if (amplification !== undefined) {
+      add({
+        name: 'write amplification',
+        value: amplification,
+        unit: '× bytes of records',
+        goal: atMost(amplification, 2.2, '2.2'),
+      });
+    }
+    add({ name: 'resident memory, loaded', value: (subject.residentBytes() ?? 0) / MiB, unit: 'MiB' });
+  } finally {
+    await subject.stop();
+  }
+}
+
+async function latency(subject: Subject, fsync: boolean, scale: number): Promise<void> {
+  const histogram = await subject.endToEnd(1000, Math.max(2, 15 * scale), fsync);
+  const percentile = (at: number) => histogram.getValueAtPercentile(at) / 1000;
+  add({
+    name: `end to end at 1,000 records/s, acks=all, ${fsync ? 'fsync per write' : 'flush.messages relaxed'}`,
+    value: percentile(50),
+    unit: 'ms (p50)',
+    note: `p90 ${percentile(90).toFixed(2)}, p99 ${percentile(99).toFixed(2)}, p99.9 ${percentile(99.9).toFixed(2)}, max ${(histogram.maxValue / 1000).toFixed(2)}`,
+  });
+}
+
+function report(file: string): void {
+  const table = new Table({ head: ['what', 'figure', 'note', 'goal'], style: { head: [], border: [] } });
+  for (const row of rows) {
+    table.push([
+      row.name,
+      format(row),
+      row.note ?? '',
+      row.goal === undefined ? '' : `${row.goal.met ? 'met' : 'MISSED'}: ${row.goal.text}`,
+    ]);
+  }
+  console.log(table.toString());
+  const machine = {
+    node: process.version,
+    cpu: os.cpus()[0]?.model,
+    cores: os.cpus().length,
+    memoryBytes: os.totalmem(),
+  };
+  fs.writeFileSync(file, `${JSON.stringify({ at: new Date().toISOString(), machine, rows }, null, 2)}\n`);
+  console.log(`written to ${file}`);
+}
+
+void main().then((code) => {
+  process.exitCode = code;
+});
