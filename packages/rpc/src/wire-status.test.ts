@@ -49,7 +49,7 @@ describe('errors as statuses', () => {
     [Status.UNAVAILABLE, '', 'NETWORK_EXCEPTION'],
     [Status.DATA_LOSS, '', 'KAFKA_STORAGE_ERROR'],
     [Status.UNAUTHENTICATED, '', 'SASL_AUTHENTICATION_FAILED'],
-    [99, 'from the future', 'UNKNOWN_SERVER_ERROR'],
+    [99 as Status, 'from the future', 'UNKNOWN_SERVER_ERROR'],
   ])('a status %s without details (%s) means %s', (code, details, name) => {
     expect(fromWireStatus({ code, details, metadata: new Metadata() }).errorName).toBe(name);
   });

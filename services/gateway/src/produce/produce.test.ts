@@ -292,7 +292,11 @@ describe('bad requests', () => {
       'INVALID_REQUEST',
     ],
     ['a negative timeout', { ...request(batchEntry('clicks', 0, batchOf('x'))), timeoutMs: -1 }, 'INVALID_REQUEST'],
-    ['acks of no kind', { ...request(batchEntry('clicks', 0, batchOf('x'))), acks: 7 }, 'INVALID_REQUIRED_ACKS'],
+    [
+      'acks of no kind',
+      { ...request(batchEntry('clicks', 0, batchOf('x'))), acks: 7 as v1.Acks },
+      'INVALID_REQUIRED_ACKS',
+    ],
     ['too many records', request(recordsEntry('clicks', new Array<string>(11).fill('x'))), 'INVALID_REQUEST'],
     ['too many bytes', request(recordsEntry('clicks', ['x'.repeat(2_000_000)])), 'RECORD_LIST_TOO_LARGE'],
   ])('%s refuses the whole, unary and on a stream that goes on', async (_what, bad, name) => {
