@@ -46,6 +46,7 @@ export interface StateMachine {
   /**
    * The image as of the last applied entry. Called between two applies; the iterable is read later,
    * piece by piece while further entries are applied, so it must hold on to an immutable image.
+   * No record is larger than a command may be (`maxCommandBytes`).
    */
   snapshot(): Iterable<Uint8Array>;
   /** Forgets everything and starts from the snapshot. No other call comes before it has resolved. */

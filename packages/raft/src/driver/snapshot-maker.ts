@@ -2,6 +2,7 @@
  * Makes snapshots of this node's own state machine, one at a time, when enough log has gathered
  * behind the last one. The log is written on meanwhile.
  */
+import { assert } from '@barnabas/common';
 import type { EventQueue } from '@barnabas/common';
 import { entryBytes } from '../core/index.js';
 import type { Entry, SnapshotMark } from '../core/index.js';
@@ -48,6 +49,9 @@ export class SnapshotMaker {
   async #make(mark: SnapshotMark, records: Iterable<Uint8Array>): Promise<void> {
     const writer = this.storage.stage(mark, this.config.snapshotChunkBytes);
     for (const record of records) {
+      // One record travels in one message; what fits as a command fits as a part of the image.
+      const size = record.length;
+      assert(size <= this.config.maxCommandBytes, 'a record of the image is no larger than a command may be', { size });
       await writer.add(record);
       if (this.#stopped) return;
     }
