@@ -458,6 +458,39 @@ describe.each<[string, Connect]>([
       expect(ear.messages.map(text)).toEqual(['early']);
     });
 
+    test('tell a handler that was admitted too late that its caller is gone, after it has begun to listen', async () => {
+      const admitting = deferred<void>();
+      const admitted = deferred<void>();
+      const told = deferred<[string, BarnabasError | undefined]>();
+      const { client } = await chatting(
+        (stream) => {
+          let state = 'inside handle';
+          stream.handle({ onMessage() {}, onClose: (error) => told.resolve([state, error]) });
+          state = 'after handle';
+        },
+        {
+          interceptors: [
+            {
+              admit: async (context) => {
+                const gone = new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+                admitting.resolve();
+                await gone;
+                admitted.resolve();
+                return context;
+              },
+            },
+          ],
+        },
+      );
+      const ear = new Ear(client.chat());
+      await admitting.promise;
+      ear.stream.cancel();
+      await admitted.promise;
+      const [state, error] = await told.promise;
+      expect(state).toBe('after handle');
+      expect(error?.errorName).toBe('NETWORK_EXCEPTION');
+    });
+
     test('push back on a writer whose reader has paused, deliver everything once it resumes', async () => {
       const server = deferred<Ear<v1.Record, v1.Record>>();
       const limits = {

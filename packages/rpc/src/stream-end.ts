@@ -3,7 +3,7 @@
  * in a legal order, and an exception from it ends the stream instead of the process.
  *
  * Invariants:
- *   S1  `onClose` comes exactly once, after `handle`, and nothing comes after it
+ *   S1  `onClose` comes exactly once, after `handle` has returned, and nothing comes after it
  *   S2  after a server's `end` and after a `cancel` of its own an end hears nothing but `onClose`
  *   S3  an exception thrown by a listener breaks the stream off and is classified once
  */
@@ -38,8 +38,10 @@ export abstract class StreamEnd<In, Out> implements MessageStream<In, Out> {
   handle(listener: StreamListener<In>): void {
     assert(this.#listener === undefined, 'a stream is handled once');
     this.#listener = listener;
-    if (this.#unheard === undefined) this.begin();
-    else this.#tellClose(listener, this.#unheard.error);
+    const unheard = this.#unheard;
+    if (unheard === undefined) this.begin();
+    // Never inside `handle`: who calls it may not be ready to be told.
+    else queueMicrotask(() => this.#tellClose(listener, unheard.error));
   }
 
   /** Nothing more is delivered. */
