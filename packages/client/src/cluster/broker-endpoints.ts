@@ -42,7 +42,7 @@ type State =
   | { readonly kind: 'unknown' }
   | { readonly kind: 'waiting' }
   | { readonly kind: 'up' }
-  | { readonly kind: 'detour'; readonly untilMs: number };
+  | { readonly kind: 'detour'; readonly via: string; readonly untilMs: number };
 
 interface Known {
   address: string;
@@ -64,7 +64,7 @@ export class BrokerEndpoints {
   /** Where to send what is for the broker; undefined while that is being found out. */
   endpoint(brokerId: number): Endpoint | undefined {
     const { pool, options, view } = this.#parts;
-    if (options.route === 'bootstrap') return this.#viaBootstrap(brokerId);
+    if (options.route === 'bootstrap') return { brokerId, address: pool.bootstrapAddress, isDirect: false };
     const address = view.broker(brokerId)?.address;
     if (address === undefined) return undefined;
     const known = this.#know(brokerId, address);
@@ -74,7 +74,7 @@ export class BrokerEndpoints {
       case 'waiting':
         return undefined;
       case 'detour':
-        if (this.#now() < known.state.untilMs) return this.#viaBootstrap(brokerId);
+        if (this.#now() < known.state.untilMs) return { brokerId, address: known.state.via, isDirect: false };
         known.state = { kind: 'unknown' };
         return this.endpoint(brokerId);
       case 'unknown':
@@ -115,10 +115,6 @@ export class BrokerEndpoints {
     this.#closed = true;
   }
 
-  #viaBootstrap(brokerId: number): Endpoint {
-    return { brokerId, address: this.#parts.pool.bootstrapAddress, isDirect: false };
-  }
-
   #know(brokerId: number, address: string): Known {
     const known = this.#known.get(brokerId);
     if (known?.address === address) return known;
@@ -154,21 +150,29 @@ export class BrokerEndpoints {
     pool.failed(known.address);
     view.requestRefresh();
     const mayDetour = pool.bootstrap.length > 0 && this.#now() >= known.noDetourUntilMs;
-    if (known.failures >= PROBES_BEFORE_DETOUR && mayDetour) {
-      known.state = { kind: 'detour', untilMs: this.#now() + DETOUR_MS };
-      environment.logger.warn('a broker cannot be reached at its advertised address: going through the bootstrap', {
-        address: known.address,
-        error: error.message,
-        action: 'correct advertised.listeners, open the network, or set route to bootstrap with a gateway',
-      });
-      this.#announce();
-      return;
-    }
+    if (this.#takeDetour(known, error)) return;
     const policy = { baseMs: options.reconnectBackoffMs, maxMs: options.reconnectBackoffMaxMs };
     environment.timers.after(backoffMs(policy, known.failures, environment.random), () => {
       known.state = { kind: 'unknown' };
       this.#announce();
     });
+  }
+
+  /** Through a bootstrap node, if there is one that may pass requests on. */
+  #takeDetour(known: Known, error: BarnabasError): boolean {
+    const { environment, pool } = this.#parts;
+    const via = pool.bootstrapOtherThan(known.address);
+    const isBarred = this.#now() < known.noDetourUntilMs;
+    if (known.failures < PROBES_BEFORE_DETOUR || isBarred || via === undefined) return false;
+    known.state = { kind: 'detour', via, untilMs: this.#now() + DETOUR_MS };
+    environment.logger.warn('a broker cannot be reached at its advertised address: going through the bootstrap', {
+      address: known.address,
+      via,
+      error: error.message,
+      action: 'correct advertised.listeners, open the network, or set route to bootstrap with a gateway',
+    });
+    this.#announce();
+    return true;
   }
 
   #announce(): void {

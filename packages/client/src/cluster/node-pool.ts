@@ -49,6 +49,12 @@ export class NodePool {
     return this.bootstrap[this.#current % this.bootstrap.length] as string;
   }
 
+  /** A bootstrap address other than this one, best one that answers; undefined if there is none. */
+  bootstrapOtherThan(address: string): string | undefined {
+    const others = this.bootstrap.filter((other) => other !== address);
+    return others.find((other) => this.#answering.has(other)) ?? others[0];
+  }
+
   /** Brokers that can answer when the bootstrap list does not. */
   setBrokers(addresses: readonly string[]): void {
     this.#others = addresses.filter((address) => !this.bootstrap.includes(address));

@@ -84,6 +84,7 @@ export class ForwardLane {
 
 class ForwardedBatch implements OutboundBatch {
   readonly isIdempotent: boolean;
+  readonly recordCount: number;
   attempts = 0;
   ordinal = 0;
   isUncertain = false;
@@ -98,10 +99,13 @@ class ForwardedBatch implements OutboundBatch {
   ) {
     this.#onSettled = onSettled;
     let isIdempotent = true;
-    forEachBatch(bytes, ({ producerId }) => {
+    let records = 0;
+    forEachBatch(bytes, ({ producerId, lastOffsetDelta }) => {
       if (producerId < 0) isIdempotent = false;
+      records += lastOffsetDelta + 1;
     });
     this.isIdempotent = isIdempotent;
+    this.recordCount = records;
   }
 
   get sizeInBytes(): number {

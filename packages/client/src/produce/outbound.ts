@@ -21,6 +21,8 @@ export interface BatchSize {
 
 /** One or more record batches of one partition that are appended together. */
 export interface OutboundBatch extends BatchSize {
+  /** Records in it: offsets that it takes. */
+  readonly recordCount: number;
   /** Final from the moment the lane got it, but for its producer state between two attempts. */
   readonly bytes: Buffer;
   /** Monotonic time at which whoever waits for it is told REQUEST_TIMED_OUT. */

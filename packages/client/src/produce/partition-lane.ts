@@ -4,9 +4,11 @@
  * Invariants:
  *   L1  batches reach the log in the order in which the feed gave them: after a failure nothing more
  *       is sent until all that was on its way has come back; then they are sent again in order
- *   L2  a batch without producer id and sequence is never on its way beside one of another request,
- *       because nothing would stop the later from being appended when the earlier fails
- *   L3  at most `maxBatches` are on their way: a leader remembers only so many
+ *   L2  batches without producer id and sequence are on their way in one entry of one request only,
+ *       which is appended whole or not at all: nothing else would stop a later one from being appended
+ *       when an earlier one fails
+ *   L3  from the oldest batch that has not come back to the newest sent there are at most `maxBatches`:
+ *       a leader remembers only so many, and recognises no older one when it comes again
  *   L4  every batch taken from the feed is settled once
  */
 import { assert } from '@barnabas/common';
@@ -58,11 +60,19 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   readonly #maxBatches: number;
   readonly #inFlight: B[] = [];
   readonly #resend: B[] = [];
+  /**
+   * What has been sent from the oldest batch that is open on, in order. Answers may come in another
+   * order, from two leaders even; counting only what is on its way would let a batch stay open while
+   * any number of later ones pass it, and its retry would not be recognised.
+   */
+  readonly #window: B[] = [];
   #plainInFlight = 0;
   #isMuted = false;
   #notBeforeMs = 0;
   #failures = 0;
   #nextOrdinal = 0;
+  /** Batches up to this one go alone, because an entry that had one of them was refused for good. */
+  #aloneUpTo = -1;
   /** The leader that gave the last failure. With another one there is no reason to wait. */
   #failedLeader = '';
 
@@ -99,8 +109,8 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
 
   /** Whether there is something to send now, or after the pause. */
   get hasWork(): boolean {
-    if (this.#isMuted || this.#feed.isBlocked || this.#inFlight.length >= this.#maxBatches) return false;
-    const next = this.#resend[0] ?? this.#feed.peek();
+    if (this.#isMuted || this.#feed.isBlocked) return false;
+    const next = this.#peek();
     return next !== undefined && this.#maySendBeside(next);
   }
 
@@ -111,11 +121,24 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   /** Moves what may be sent now into a request. */
   fill(room: RequestRoom): void {
     if (!this.hasWork) return;
-    while (this.#inFlight.length < this.#maxBatches) {
-      const next = this.#resend[0] ?? this.#feed.peek();
-      if (next === undefined || !room.fits(next.sizeInBytes)) return;
-      room.add(this, this.#take());
+    for (let next = this.#peek(); next !== undefined && room.fits(next.sizeInBytes); next = this.#peek()) {
+      const batch = this.#take();
+      room.add(this, batch);
+      if (!batch.isIdempotent && batch.ordinal <= this.#aloneUpTo) return;
     }
+  }
+
+  /**
+   * An entry of several batches was refused for good. Which of them is at fault is found out by sending
+   * each alone.
+   */
+  unpack(batches: readonly OutboundBatch[]): void {
+    for (const batch of batches) {
+      this.#aloneUpTo = batch.ordinal;
+      this.#leaveFlight(batch as B, this.#inFlight.indexOf(batch as B));
+      this.#putBack(batch.ordinal, [batch as B]);
+    }
+    this.#cameBack();
   }
 
   /** A batch of this lane has come back. `leader` names who answered. */
@@ -125,9 +148,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     const own = this.#inFlight[index] as B;
     if (isFailure(outcome)) this.#refused(own, index, outcome, leader, pauseUntilMs);
     else this.#accepted(own, index, outcome);
-    if (this.#inFlight.length > 0) return;
-    this.#isMuted = false;
-    this.#feed.drained(this.#resend);
+    this.#cameBack();
   }
 
   /** Settles what is past its deadline. Returns the next deadline. */
@@ -147,6 +168,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
       batch.settle(this.#timedOut(batch));
       this.#feed.failed(batch);
     }
+    this.#trimWindow();
     if (this.#inFlight.length === 0) this.#feed.drained(this.#resend);
     return next;
   }
@@ -155,6 +177,19 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   abort(error: BarnabasError): void {
     for (const batch of this.#inFlight) batch.settle(error);
     for (const batch of this.#resend.splice(0)) batch.settle(error);
+  }
+
+  /** What would be sent next. */
+  #peek(): BatchSize | undefined {
+    if (this.#resend.length > 0) return this.#resend[0];
+    return this.#window.length < this.#maxBatches ? this.#feed.peek() : undefined;
+  }
+
+  #cameBack(): void {
+    this.#trimWindow();
+    if (this.#inFlight.length > 0) return;
+    this.#isMuted = false;
+    this.#feed.drained(this.#resend);
   }
 
   #maySendBeside(next: BatchSize): boolean {
@@ -166,6 +201,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     if (batch === undefined) {
       batch = this.#feed.next();
       batch.ordinal = this.#nextOrdinal++;
+      if (batch.isIdempotent) this.#window.push(batch);
     }
     batch.attempts++;
     if (!batch.isIdempotent) this.#plainInFlight++;
@@ -188,13 +224,14 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   #refused(batch: B, index: number, error: BarnabasError, leader: string, pauseUntilMs: number): void {
     const isOldest = this.#isOldest(batch);
     if (mayHaveBeenAppended(error)) batch.isUncertain = true;
+    const isGivenUp = batch.isSettled;
     const verdict = this.#feed.judge(batch, error, isOldest);
     if (verdict.kind === 'accept') {
       this.#accepted(batch, index, verdict.result);
       return;
     }
     this.#leaveFlight(batch, index);
-    if (verdict.kind === 'fail' || batch.isSettled) {
+    if (verdict.kind === 'fail' || isGivenUp) {
       batch.settle(verdict.kind === 'fail' ? verdict.error : error);
       this.#feed.failed(batch);
       // Those after it on their way will be refused for the gap; nothing new before they are back.
@@ -205,7 +242,8 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     this.#notBeforeMs = verdict.kind === 'retry' ? pauseUntilMs : 0;
     this.#failedLeader = leader;
     this.#isMuted = true;
-    this.#putBack(batch.ordinal, verdict.kind === 'retry' ? [batch] : verdict.batches);
+    if (verdict.kind === 'retry') this.#putBack(batch.ordinal, [batch]);
+    else this.#replace(batch, verdict.batches);
   }
 
   #isOldest(batch: B): boolean {
@@ -217,6 +255,19 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     for (const batch of batches) batch.ordinal = ordinal;
     const at = this.#resend.findIndex((other) => other.ordinal > ordinal);
     this.#resend.splice(at === -1 ? this.#resend.length : at, 0, ...batches);
+  }
+
+  #replace(batch: B, batches: readonly B[]): void {
+    this.#putBack(batch.ordinal, batches);
+    const at = this.#window.indexOf(batch);
+    if (at !== -1) this.#window.splice(at, 1, ...batches);
+  }
+
+  #trimWindow(): void {
+    const isOpen = (batch: B): boolean => this.#inFlight.includes(batch) || this.#resend.includes(batch);
+    let closed = 0;
+    for (let oldest = this.#window[0]; oldest !== undefined && !isOpen(oldest); oldest = this.#window[closed]) closed++;
+    this.#window.splice(0, closed);
   }
 
   #timedOut(batch: B): BarnabasError {

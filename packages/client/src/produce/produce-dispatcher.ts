@@ -13,6 +13,7 @@ import { backoffMs } from '../cluster/backoff.js';
 import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
 import { isUnreachable } from '../cluster/node-pool.js';
 import { LeaderProduceStream } from './leader-produce-stream.js';
+import { mayHaveBeenAppended } from './outbound.js';
 import type { AppendResult, OutboundBatch } from './outbound.js';
 import type { PartitionLane, RequestRoom } from './partition-lane.js';
 
@@ -151,15 +152,28 @@ export class ProduceDispatcher {
     this.#requestPass();
   }
 
-  #settle({ lane, batch, leader }: Part, outcome: AppendResult | BarnabasError): void {
-    const { options, environment } = this.#router;
-    let pauseUntilMs = 0;
+  #settle({ lane, batches, leader }: Part, outcome: AppendResult | BarnabasError): void {
     if (outcome instanceof BarnabasError) {
       this.#router.reportRefusal(leader, outcome);
-      const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
-      pauseUntilMs = this.#now() + backoffMs(policy, lane.failures + 1, environment.random);
+      this.#refuse(lane, batches, leader, outcome);
+      return;
     }
-    lane.settle(batch, outcome, leaderName(leader), pauseUntilMs);
+    let { baseOffset } = outcome;
+    for (const batch of batches) {
+      lane.settle(batch, { ...outcome, baseOffset }, leaderName(leader), 0);
+      if (baseOffset >= 0) baseOffset += batch.recordCount;
+    }
+  }
+
+  #refuse(lane: PartitionLane, batches: readonly OutboundBatch[], leader: LeaderEndpoint, error: BarnabasError): void {
+    if (batches.length > 1 && !error.retriable && !mayHaveBeenAppended(error)) {
+      lane.unpack(batches);
+      return;
+    }
+    const { options, environment } = this.#router;
+    const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
+    const pauseUntilMs = this.#now() + backoffMs(policy, lane.failures + 1, environment.random);
+    for (const batch of batches) lane.settle(batch, error, leaderName(leader), pauseUntilMs);
   }
 
   #stream(endpoint: LeaderEndpoint): LeaderProduceStream {
@@ -215,9 +229,11 @@ export class ProduceDispatcher {
   }
 }
 
+/** An entry of a request. */
 interface Part {
   readonly lane: PartitionLane;
-  readonly batch: OutboundBatch;
+  /** One, or several that have no producer id. */
+  readonly batches: OutboundBatch[];
   readonly leader: LeaderEndpoint;
 }
 
@@ -242,12 +258,17 @@ class Draft implements RequestRoom {
 
   add(lane: PartitionLane, batch: OutboundBatch): void {
     this.#bytes += batch.bytes.length;
-    this.parts.push({ lane, batch, leader: this.leader });
+    const last = this.parts.at(-1);
+    if (last?.lane === lane && !batch.isIdempotent && last.batches[0]?.isIdempotent === false) last.batches.push(batch);
+    else this.parts.push({ lane, batches: [batch], leader: this.leader });
   }
 }
 
-function toEntry({ lane, batch }: Part): v1.ProduceEntry {
-  return { topic: lane.topic, partition: lane.partition, payload: { $case: 'batch', batch: batch.bytes } };
+function toEntry({ lane, batches }: Part): v1.ProduceEntry {
+  const [only] = batches;
+  const isOne = only !== undefined && batches.length === 1;
+  const batch = isOne ? only.bytes : Buffer.concat(batches.map(({ bytes }) => bytes));
+  return { topic: lane.topic, partition: lane.partition, payload: { $case: 'batch', batch } };
 }
 
 function outcomeOf(result: v1.ProduceResult | undefined): AppendResult | BarnabasError {

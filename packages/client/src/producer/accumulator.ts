@@ -18,7 +18,7 @@ import { encodeRecord } from './encode.js';
 import { LingerQueue } from './linger-queue.js';
 import { MemoryBudget } from './memory-budget.js';
 import { ProducerBatch } from './producer-batch.js';
-import type { FlushToken, Reject, Resolve } from './producer-batch.js';
+import type { FlushToken, Resolve } from './producer-batch.js';
 import type { ProducerIds } from './producer-ids.js';
 import { ProducerPartition } from './producer-partition.js';
 import { ProducerTopic } from './producer-topic.js';
@@ -80,12 +80,12 @@ export class Accumulator {
   }
 
   /** Takes a record; its promise is settled later. Throws for one that can go nowhere. */
-  add(source: ProducerRecord, resolve: Resolve, reject: Reject): void {
+  add(source: ProducerRecord, resolve: Resolve): void {
     const record = encodeRecord(source, this.#parts.router.environment.clock.now());
     const topic = this.#topics.get(source.topic);
-    if (topic === undefined) this.#waiting.waitForTopic({ source, record, resolve, reject });
-    else if (this.#waiting.isMemoryAwaited || !this.#place(topic, source, record, resolve, reject)) {
-      this.#waiting.waitForMemory({ source, record, resolve, reject });
+    if (topic === undefined) this.#waiting.waitForTopic({ source, record, resolve });
+    else if (this.#waiting.isMemoryAwaited || !this.#place(topic, source, record, resolve)) {
+      this.#waiting.waitForMemory({ source, record, resolve });
       this.#hurry();
     }
   }
@@ -149,15 +149,14 @@ export class Accumulator {
     source: ProducerRecord,
     record: BatchRecord,
     resolve: Resolve,
-    reject: Reject,
   ): ProducerBatch | undefined {
     const isSticky = topic.isSticky(source, record);
     for (;;) {
       const partition = topic.choose(source, record, isSticky);
       const { open } = partition;
-      if (open === undefined) return this.#placeFirst(topic, partition, isSticky, source, record, resolve, reject);
+      if (open === undefined) return this.#placeFirst(topic, partition, isSticky, source, record, resolve);
       const before = open.sizeInBytes;
-      if (open.tryAppend(record, source, resolve, reject)) {
+      if (open.tryAppend(record, source, resolve)) {
         if (isSticky) topic.wroteSticky(open.sizeInBytes - before);
         return open;
       }
@@ -175,11 +174,10 @@ export class Accumulator {
     source: ProducerRecord,
     record: BatchRecord,
     resolve: Resolve,
-    reject: Reject,
   ): ProducerBatch | undefined {
     if (this.#memory.freeBytes < this.#parts.options.batchSize) return undefined;
     const batch = this.#newBatch(topic.name, partition.partition);
-    batch.tryAppend(record, source, resolve, reject);
+    batch.tryAppend(record, source, resolve);
     const bytes = Math.max(this.#parts.options.batchSize, batch.sizeInBytes);
     if (bytes > this.#parts.options.bufferMemory) throw tooLargeForMemory(bytes, this.#parts.options.bufferMemory);
     if (!this.#memory.tryReserve(bytes)) return undefined;
@@ -207,9 +205,9 @@ export class Accumulator {
     });
   }
 
-  #placeWaiting({ source, record, resolve, reject, flushTokens }: WaitingRecord): boolean {
+  #placeWaiting({ source, record, resolve, flushTokens }: WaitingRecord): boolean {
     const topic = this.#topics.get(source.topic);
-    const batch = topic === undefined ? undefined : this.#place(topic, source, record, resolve, reject);
+    const batch = topic === undefined ? undefined : this.#place(topic, source, record, resolve);
     if (batch === undefined) return false;
     batch.flushTokens.push(...flushTokens);
     return true;
@@ -250,8 +248,8 @@ export class Accumulator {
     this.#tellDrained();
   }
 
-  #refuse({ source, reject, flushTokens }: WaitingRecord, error: BarnabasError): void {
-    reject(error);
+  #refuse({ source, resolve, flushTokens }: WaitingRecord, error: BarnabasError): void {
+    resolve(Promise.reject(error));
     this.#parts.onRefused(source, error);
     spend(flushTokens);
   }

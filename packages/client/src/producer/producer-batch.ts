@@ -12,9 +12,12 @@ import type { AppendResult, OutboundBatch } from '../produce/outbound.js';
 import type { ProducerRecord, RecordMetadata } from '../records.js';
 import { sequenceAfter } from './partition-sequences.js';
 
-/** The two ends of a record's promise. */
-export type Resolve = (metadata: RecordMetadata) => void;
-export type Reject = (error: BarnabasError) => void;
+/**
+ * The end of a record's promise; a rejected promise rejects it. Only this end is kept: two functions
+ * for each of some hundred thousand records on their way are what the garbage collector would be
+ * busy with most.
+ */
+export type Resolve = (metadata: RecordMetadata | Promise<never>) => void;
 
 /** Waits until a number of batches are settled. */
 export interface FlushToken {
@@ -41,7 +44,6 @@ export class ProducerBatch implements OutboundBatch {
   readonly #parts: ProducerBatchParts;
   #builder: BatchBuilder | undefined;
   readonly #resolves: Resolve[] = [];
-  readonly #rejects: Reject[] = [];
   readonly #timestamps: number[] = [];
   readonly #sources: ProducerRecord[] = [];
   #state: ProducerState = NO_PRODUCER;
@@ -82,10 +84,9 @@ export class ProducerBatch implements OutboundBatch {
   }
 
   /** Takes the record, or returns false where the batch is full. Throws where it fits no batch. */
-  tryAppend(record: BatchRecord, source: ProducerRecord | undefined, resolve: Resolve, reject: Reject): boolean {
+  tryAppend(record: BatchRecord, source: ProducerRecord | undefined, resolve: Resolve): boolean {
     if (this.#builder === undefined || !this.#builder.tryAppend(record)) return false;
     this.#resolves.push(resolve);
-    this.#rejects.push(reject);
     this.#timestamps.push(record.timestamp);
     if (this.#parts.keepsSources && source !== undefined) this.#sources.push(source);
     return true;
@@ -112,8 +113,8 @@ export class ProducerBatch implements OutboundBatch {
     const half = Math.ceil(records.length / 2);
     const halves = [new ProducerBatch(this.#parts), new ProducerBatch(this.#parts)] as const;
     records.forEach((record, index) => {
-      const [resolve, reject] = [this.#resolves[index] as Resolve, this.#rejects[index] as Reject];
-      const isTaken = halves[index < half ? 0 : 1].tryAppend(record, this.#sources[index], resolve, reject);
+      const resolve = this.#resolves[index] as Resolve;
+      const isTaken = halves[index < half ? 0 : 1].tryAppend(record, this.#sources[index], resolve);
       assert(isTaken, 'half of a batch fits into a batch');
     });
     halves[0].seal(this.#state);
@@ -124,7 +125,7 @@ export class ProducerBatch implements OutboundBatch {
   settle(outcome: AppendResult | BarnabasError): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    if (isFailure(outcome)) for (const reject of this.#rejects) reject(outcome);
+    if (isFailure(outcome)) for (const resolve of this.#resolves) resolve(Promise.reject(outcome));
     else this.#resolveAll(outcome);
     this.#parts.onSettled(this, outcome);
     this.#release();
@@ -163,7 +164,6 @@ export class ProducerBatch implements OutboundBatch {
   /** A batch that was given up stays in its lane until it comes back: without what it held. */
   #release(): void {
     this.#resolves.length = 0;
-    this.#rejects.length = 0;
     this.#sources.length = 0;
   }
 }

@@ -14,7 +14,7 @@ import type { AppendResult } from '../produce/outbound.js';
 import { ProduceDispatcher } from '../produce/produce-dispatcher.js';
 import type { ProducerRecord, RecordMetadata } from '../records.js';
 import { Accumulator } from './accumulator.js';
-import type { ProducerBatch, Reject, Resolve } from './producer-batch.js';
+import type { ProducerBatch, Resolve } from './producer-batch.js';
 import { ProducerIds } from './producer-ids.js';
 
 const ACKS_ON_THE_WIRE: Readonly<Record<Acks, v1.Acks>> = {
@@ -25,10 +25,8 @@ const ACKS_ON_THE_WIRE: Readonly<Record<Acks, v1.Acks>> = {
 
 // One executor for all promises: a closure a record would cost a third of what sending it does.
 let lastResolve: Resolve;
-let lastReject: Reject;
-const capture = (resolve: Resolve, reject: Reject): void => {
+const capture = (resolve: Resolve): void => {
   lastResolve = resolve;
-  lastReject = reject;
 };
 
 export class Producer {
@@ -81,19 +79,15 @@ export class Producer {
    * order of the calls. Past buffer.memory the record waits; see `writable`.
    */
   send(record: ProducerRecord): Promise<RecordMetadata> {
+    if (this.#closing !== undefined) return Promise.reject(closed());
     const promise = new Promise<RecordMetadata>(capture);
     const resolve = lastResolve;
-    const reject = lastReject;
-    if (this.#closing !== undefined) {
-      reject(closed());
-      return promise;
-    }
     const source = this.#options.interceptors.length === 0 ? record : this.#intercept(record);
     try {
-      this.#accumulator.add(source, resolve, reject);
+      this.#accumulator.add(source, resolve);
     } catch (thrown) {
       const error = toBarnabasError(thrown);
-      reject(error);
+      resolve(Promise.reject(error));
       this.#onRefused(source, error);
     }
     return promise;

@@ -8,14 +8,13 @@ import type { Record as BatchRecord } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import type { TopicMetadata } from '../cluster/cluster-view.js';
 import type { ProducerRecord } from '../records.js';
-import type { FlushToken, Reject, Resolve } from './producer-batch.js';
+import type { FlushToken, Resolve } from './producer-batch.js';
 
 /** A record on its way into a batch. */
 export interface PendingRecord {
   readonly source: ProducerRecord;
   readonly record: BatchRecord;
   readonly resolve: Resolve;
-  readonly reject: Reject;
 }
 
 export interface WaitingRecord extends PendingRecord {

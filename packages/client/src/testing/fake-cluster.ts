@@ -154,7 +154,7 @@ export class FakeCluster {
     this.#metadataChanged.call();
   }
 
-  /** Looks at every request from now on, before those added earlier. Returns what ends that. */
+  /** Sees every request from now on; of those that want to do something the one added last prevails. Returns what ends it. */
   intercept(interceptor: Interceptor): () => void {
     this.#interceptors.add(interceptor);
     return () => this.#interceptors.delete(interceptor);
@@ -211,11 +211,8 @@ export class FakeCluster {
   }
 
   #intercept(nodeId: number, method: string, message: unknown): Interception | undefined {
-    for (const interceptor of [...this.#interceptors].reverse()) {
-      const action = interceptor({ nodeId, method, message });
-      if (action !== undefined) return action;
-    }
-    return undefined;
+    const actions = [...this.#interceptors].map((interceptor) => interceptor({ nodeId, method, message }));
+    return actions.findLast((action) => action !== undefined);
   }
 
   // ---- topics

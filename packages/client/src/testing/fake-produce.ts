@@ -34,7 +34,7 @@ export function produceStreamHandler(
         .then(() => (action?.kind === 'hold' ? action.until : undefined))
         .then(() => {
           if (queue === next) queue = undefined;
-          handle(node, find, stream, message, action);
+          handle(node, find, stream, message, action?.kind === 'hold' ? action.then : action);
         });
       queue = next;
     };

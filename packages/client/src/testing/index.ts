@@ -4,5 +4,7 @@ export type { FakeClusterOptions } from './fake-cluster.js';
 export { FakePartition } from './fake-partition.js';
 export { onMethod, times } from './interception.js';
 export type { InterceptedRequest, Interception, Interceptor } from './interception.js';
+export { Harness } from './harness.js';
+export type { HarnessOptions } from './harness.js';
 export { runUntil, settle, testEnvironment } from './test-environment.js';
 export type { TestEnvironment } from './test-environment.js';
