@@ -8,7 +8,9 @@ import { MemoryStoreFactory } from '@barnabas/store';
 import { controllerConfig, createController } from './index.js';
 import { environmentFor } from './test-kit/cluster.js';
 
-const voters = [1, 2, 3].map((id) => ({ id, host: 'controller', port: 7800 + id }));
+// Ports on which nobody listens: a controller that is stopped refuses at once.
+const HOST = '127.0.0.1';
+const voters = [1, 2, 3].map((id) => ({ id, host: HOST, port: id }));
 const environment = environmentFor(systemClock);
 const CLUSTER_ID = 'CCCCCCCCQAAAgAAAAAAAAA';
 const UUID = 'AAAAAAAAQAAAgAAAAAAAAA';
@@ -19,7 +21,7 @@ let store: MemoryStoreFactory;
 let running: Map<number, Role>;
 const ends: (() => void)[] = [];
 
-const addressOf = (id: number) => `controller:${7800 + id}`;
+const addressOf = (id: number) => `${HOST}:${id}`;
 
 async function start(id: number): Promise<void> {
   const config = controllerConfig.parse({
@@ -31,7 +33,7 @@ async function start(id: number): Promise<void> {
   });
   const role = createController({ config, environment, connector, store });
   local.register(addressOf(id), role.services);
-  await role.start({ host: 'controller', port: 7800 + id });
+  await role.start({ host: HOST, port: id });
   running.set(id, role);
 }
 

@@ -191,6 +191,8 @@ describe('administration', () => {
 
   test('what cannot be told is an error of that resource alone', async () => {
     const client = brokerOne();
+    const down = () => Promise.reject(new BarnabasError('NETWORK_EXCEPTION', 'down'));
+    network.serve('broker-2:7701', service(v1.AdminServiceDefinition, { ...noController, describeConfigs: down }));
     const kinds = ConfigResourceType;
     const resources = [
       { type: kinds.TOPIC, name: 'a' },

@@ -25,10 +25,6 @@ export class TestNetwork {
     this.#local.register(address, services);
   }
 
-  unserve(address: string): void {
-    this.#local.unregister(address);
-  }
-
   /** Lets everything happen that waits for nothing but its turn. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
