@@ -27,6 +27,9 @@ interface ProduceFlags extends ProducerFlags {
   readonly keySeparator?: string;
 }
 
+/** How long a topic may take to appear, where the cluster creates it when it is asked for. */
+const TOPIC_TIMEOUT_MS = 3_000;
+
 /** Options of the producer from the flags of a command. */
 export function producerOptions(flags: ProducerFlags) {
   return {
@@ -43,6 +46,8 @@ export function producerOptions(flags: ProducerFlags) {
 export const produce: Action<ProduceFlags> = async (context, [topic = ''], flags) => {
   if (flags.keySeparator === '') throw new CliError('--key-separator must not be empty');
   return context.withClient(async (client) => {
+    // Asked here, where a mistyped name can be told at once; the producer itself would wait for max.block.ms.
+    await client.router.view.ensureTopic(topic, { timeoutMs: TOPIC_TIMEOUT_MS, allowAutoTopicCreation: true });
     const producer = client.producer(producerOptions(flags));
     const delivery = new Delivery(producer);
     const toRecord = recordMaker(topic, flags);
