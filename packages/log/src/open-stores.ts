@@ -29,7 +29,7 @@ export interface OpenStoresOptions {
 }
 
 /** No database gets a smaller write buffer: below this LevelDB makes tables too small to be worth it. */
-const MIN_WRITE_BUFFER_BYTES = 4 * 1024 * 1024;
+const MIN_WRITE_BUFFER_BYTES = 2 * 1024 * 1024;
 
 interface OpenStore {
   readonly location: string;

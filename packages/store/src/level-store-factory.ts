@@ -12,11 +12,8 @@ import { copyDatabase, syncFile } from './write-ahead-files.js';
 
 const MIB = 1024 * 1024;
 
-/**
- * A 32 MiB write buffer makes tables of the size at which partition logs were measured fastest;
- * a small block cache, because logs are read once and in order.
- */
-const DEFAULTS = { writeBufferBytes: 32 * MIB, cacheBytes: 256 * 1024 };
+/** A small block cache, because logs are read once and in order. */
+const DEFAULTS = { writeBufferBytes: 8 * MIB, cacheBytes: 256 * 1024 };
 
 /** Larger blocks mean fewer index entries; batches are usually larger than a block anyway. */
 const BLOCK_BYTES = 16 * 1024;
