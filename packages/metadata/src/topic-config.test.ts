@@ -30,7 +30,6 @@ test('defaults', () => {
   expect(Object.fromEntries(topicConfig.describe().map(({ key, defaultValue }) => [key, defaultValue]))).toEqual({
     'cleanup.policy': 'delete',
     'compression.gzip.level': '-1',
-    'compression.lz4.level': '9',
     'compression.type': 'producer',
     'compression.zstd.level': '3',
     'file.delete.delay.ms': '60000',

@@ -32,10 +32,6 @@ const topicKeys = {
     default: -1,
     doc: 'The level at which compression.type gzip compresses; -1 is the library’s own default.',
   }),
-  'compression.lz4.level': key(integer({ min: 1, max: 17 }), {
-    default: 9,
-    doc: 'The level at which compression.type lz4 compresses.',
-  }),
   'compression.type': key(enumeration(['producer', 'uncompressed', 'gzip', 'snappy', 'lz4', 'zstd']), {
     default: 'producer',
     doc: 'How batches are compressed in the log: producer keeps what each producer chose.',
@@ -110,7 +106,6 @@ export type TopicConfig = ValuesOf<typeof topicKeys>;
 export const brokerSynonyms = {
   'cleanup.policy': 'log.cleanup.policy',
   'compression.gzip.level': 'compression.gzip.level',
-  'compression.lz4.level': 'compression.lz4.level',
   'compression.type': 'compression.type',
   'compression.zstd.level': 'compression.zstd.level',
   'file.delete.delay.ms': 'log.segment.delete.delay.ms',

@@ -34,7 +34,9 @@ export interface ControllerOptions {
 const LEADER_ANNOUNCEMENT_MS = 500;
 
 export function createController(options: ControllerOptions): Role {
-  return new ControllerRole(options);
+  const { config, environment } = options;
+  const logger = environment.logger.child({ role: 'controller', nodeId: config['node.id'] });
+  return new ControllerRole({ ...options, environment: { ...environment, logger } });
 }
 
 class ControllerRole implements Role {

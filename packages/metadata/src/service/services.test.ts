@@ -213,7 +213,7 @@ describe('administration', () => {
       ErrorCode.NETWORK_EXCEPTION,
       ErrorCode.INVALID_REQUEST,
     ]);
-    expect(results[0]?.entries.length).toBe(18);
+    expect(results[0]?.entries.length).toBe(17);
   });
 
   test('two nodes that take each other for a third do not send a call round', async () => {
