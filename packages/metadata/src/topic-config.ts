@@ -1,6 +1,7 @@
 /**
  * What can be configured on a topic: Kafka's keys, defaults and limits, one key for everything that
- * the partition log, the leader and elections act on, and no key that does nothing.
+ * the partition log, the leader and elections act on, and no key that does nothing: no
+ * compression.lz4.level, for example, since the lz4 codec here has one level.
  *
  * Every topic key has a broker key that gives its default for topics that do not set it: Kafka's
  * "server default property" (`retention.ms` ↔ `log.retention.ms`). Brokers take these keys into their
