@@ -24,7 +24,13 @@ export const consume: Action<ConsumeFlags> = async (context, [topic = ''], flags
   const writer = recordWriter(context, flags.format);
   await context.withClient(async (client) => {
     const partitions = await partitionsOf(client, topic, flags.partition);
-    const consumer = client.consumer({ isolationLevel: flags.isolationLevel });
+    if (flags.offset !== undefined && partitions.length > 1) {
+      throw new UsageError(
+        `--offset needs --partition: topic ${topic} has ${partitions.length} partitions, each with offsets of its own`,
+      );
+    }
+    const autoOffsetReset = resetOf(flags);
+    const consumer = client.consumer({ isolationLevel: flags.isolationLevel, autoOffsetReset });
     const ending = new Ending(context, consumer, flags.timeoutMs);
     try {
       await print(context, consumer, writer, { topic, partitions, flags, ending });
@@ -76,6 +82,12 @@ function recordWriter(context: CommandContext, format: string | undefined): Reco
 function startPosition(flags: ConsumeFlags): Position {
   if (flags.fromBeginning === true) return 'earliest';
   return flags.offset === undefined ? 'latest' : { offset: flags.offset };
+}
+
+/** An offset that was asked for and does not exist is an error; elsewhere reading goes on at the end it began from. */
+function resetOf(flags: ConsumeFlags): 'earliest' | 'latest' | 'none' {
+  if (flags.offset !== undefined) return 'none';
+  return flags.fromBeginning === true ? 'earliest' : 'latest';
 }
 
 async function partitionsOf(

@@ -14,6 +14,7 @@ import { generateClusterId } from '../node/cluster-id.js';
 import { openDataDirectory } from '../node/data-directory.js';
 import type { DataDirectory } from '../node/data-directory.js';
 import { freePorts } from '../node/free-ports.js';
+import { NodeProcess } from '../up/node-process.js';
 import { HOST, planCluster, portsNeeded } from '../up/plan.js';
 import type { ClusterPlan, ClusterShape, PlannedNode } from '../up/plan.js';
 import { Supervisor } from '../up/supervisor.js';
@@ -31,6 +32,7 @@ interface UpFlags extends ClusterShape {
 const NO_NODE = 0;
 const READY_TIMEOUT_MS = 60_000;
 const READY_POLL_MS = 50;
+const RESTART_AFTER_MS = 500;
 
 export const up: Action<UpFlags> = async (context, _args, flags) => {
   const directory = openDataDirectory(flags.dataDir);
@@ -40,10 +42,11 @@ export const up: Action<UpFlags> = async (context, _args, flags) => {
     const plan = await makePlan(flags, directory.path);
     const supervisor = new Supervisor({
       plan,
-      argsOf: (node) => argsOf(node, plan, clusterId, flags),
+      startNode: (node) => NodeProcess.start(node, argsOf(node, plan, clusterId, flags)),
       clusterReady: (signal) => waitUntilReady(context, plan, flags.brokers, signal),
       report: (line) => void context.terminal.stdout.write(`${JSON.stringify(line)}\n`),
       restart: flags.restart === true,
+      restartAfterMs: RESTART_AFTER_MS,
       graceMs: flags.graceMs,
       stopped: context.terminal.interrupted,
     });

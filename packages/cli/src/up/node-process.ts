@@ -15,18 +15,14 @@ import { createInterface } from 'node:readline';
 import { CliError } from '../errors.js';
 import { THREAD_POOL_SIZE } from '../thread-pool.js';
 import type { PlannedNode } from './plan.js';
-
-export interface NodeExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
+import type { NodeExit, SupervisedNode } from './supervisor.js';
 
 /** A process that has been told to stop has this much longer than its grace before it is killed. */
 const KILL_AFTER_GRACE_MS = 5_000;
 
-export class NodeProcess {
+export class NodeProcess implements SupervisedNode {
   readonly pid: number;
-  /** Resolves when the node serves; rejects if it ends before, with what it said last. */
+  /** Rejects with what the node said last. */
   readonly ready: Promise<void>;
   readonly exited: Promise<NodeExit>;
   readonly #child: ChildProcess;

@@ -8,27 +8,43 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CliError } from '../errors.js';
 import type { ClusterPlan, PlannedNode } from './plan.js';
-import { NodeProcess } from './node-process.js';
+
+export interface NodeExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A node that runs. */
+export interface SupervisedNode {
+  readonly node: PlannedNode;
+  readonly pid: number;
+  /** Resolves when the node serves; rejects if it ends before. */
+  readonly ready: Promise<void>;
+  readonly exited: Promise<NodeExit>;
+  /** Resolves when the node has ended, in good order if it can do so within `graceMs`. */
+  stop(graceMs: number): Promise<void>;
+  kill(): void;
+}
 
 export interface SupervisorOptions {
   readonly plan: ClusterPlan;
-  /** The arguments that start a node. */
-  readonly argsOf: (node: PlannedNode) => readonly string[];
+  readonly startNode: (node: PlannedNode) => Promise<SupervisedNode>;
   /** Resolves when the cluster serves as a whole. */
   readonly clusterReady: (signal: AbortSignal) => Promise<void>;
   readonly report: (line: object) => void;
   readonly restart: boolean;
+  /** How long after its end a node is started again. */
+  readonly restartAfterMs: number;
   readonly graceMs: number;
   /** Aborted when the cluster is to stop. */
   readonly stopped: AbortSignal;
 }
 
-const RESTART_AFTER_MS = 500;
 const STOP_ORDER = ['gateway', 'broker', 'controller'] as const;
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #running = new Map<PlannedNode, NodeProcess>();
+  readonly #running = new Map<PlannedNode, SupervisedNode>();
   readonly #over = new AbortController();
   readonly #failure: Promise<never>;
   #fail: (error: unknown) => void = () => {};
@@ -69,15 +85,15 @@ export class Supervisor {
     }
   }
 
-  async #start(node: PlannedNode): Promise<NodeProcess> {
-    const child = await NodeProcess.start(node, this.#options.argsOf(node));
+  async #start(node: PlannedNode): Promise<SupervisedNode> {
+    const child = await this.#options.startNode(node);
     this.#running.set(node, child);
     if (this.#over.signal.aborted) child.kill();
     void this.#watch(node, child);
     return child;
   }
 
-  async #watch(node: PlannedNode, child: NodeProcess): Promise<void> {
+  async #watch(node: PlannedNode, child: SupervisedNode): Promise<void> {
     const { role, id, host, port } = node;
     const { report, restart } = this.#options;
     child.ready.then(
@@ -95,7 +111,7 @@ export class Supervisor {
   }
 
   async #restart(node: PlannedNode): Promise<void> {
-    await sleep(RESTART_AFTER_MS, undefined, { signal: this.#over.signal }).catch(() => {});
+    await sleep(this.#options.restartAfterMs, undefined, { signal: this.#over.signal }).catch(() => {});
     if (this.#over.signal.aborted || this.#options.stopped.aborted) return;
     await this.#start(node).catch(this.#fail);
   }
