@@ -52,7 +52,38 @@ function errorsPage() {
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
-const pages = { 'docs/errors.md': errorsPage };
+function keysPage() {
+  const definitions = [
+    ['controller', load('services/controller').controllerConfig],
+    ['broker', load('services/broker').brokerConfig],
+    ['gateway', load('services/gateway').gatewayConfig],
+  ];
+  const lines = [
+    '# Configuration keys',
+    '<!-- Made by npm run gen from the definitions in services/*/src/config.ts. -->',
+    '',
+    'How values are given, and what forms they take: [configuration.md](configuration.md). Of the keys that must be given, `barnabas start` fills in `node.id` (1, or what the data directory says), `metadata.log.dir` and `log.dir` (in `--data-dir`), and `controller.quorum.voters` where a controller runs in the same process; it listens on 127.0.0.1 unless told otherwise.',
+    '',
+  ];
+  for (const [role, definition] of definitions) {
+    lines.push(`## ${role}`, '', '| key | default | type and meaning |', '|---|---|---|');
+    for (const key of definition.describe()) lines.push(keyRow(key));
+    lines.push('');
+  }
+  lines.push('## topic', '', 'Given to a topic when it is created, or changed while the cluster runs.', '');
+  lines.push('| key | default | type and meaning |', '|---|---|---|');
+  for (const key of load('packages/metadata').topicConfig.describe()) lines.push(keyRow(key));
+  return `${lines.join('\n')}\n`;
+}
+
+function keyRow({ key, type, defaultValue, required, allowed, dynamic, doc }) {
+  const cell = (text) => text.replaceAll('|', '\\|');
+  const shown = required ? 'must be given' : defaultValue === null ? 'not set' : `\`${cell(defaultValue)}\``;
+  const changeable = dynamic ? ' May be changed while the node runs.' : '';
+  return `| \`${key}\` | ${shown} | ${type}: ${cell(allowed)}. ${cell(doc)}${changeable} |`;
+}
+
+const pages = { 'docs/errors.md': errorsPage, 'docs/configuration-keys.md': keysPage };
 
 const check = process.argv.includes('--check');
 const stale = [];
