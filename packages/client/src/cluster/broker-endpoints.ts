@@ -149,7 +149,6 @@ export class BrokerEndpoints {
     known.failures++;
     pool.failed(known.address);
     view.requestRefresh();
-    const mayDetour = pool.bootstrap.length > 0 && this.#now() >= known.noDetourUntilMs;
     if (this.#takeDetour(known, error)) return;
     const policy = { baseMs: options.reconnectBackoffMs, maxMs: options.reconnectBackoffMaxMs };
     environment.timers.after(backoffMs(policy, known.failures, environment.random), () => {

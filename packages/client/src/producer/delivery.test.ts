@@ -1,7 +1,7 @@
 /** What a producer does when leaders refuse, vanish, move, or answer late. */
 import { deferred } from '@barnabas/common';
-import { BarnabasError, readBatchHeader } from '@barnabas/protocol';
-import type { BatchHeader, ErrorName, v1 } from '@barnabas/protocol';
+import { readBatchHeader } from '@barnabas/protocol';
+import type { BatchHeader, ErrorName, v1, BarnabasError } from '@barnabas/protocol';
 import type { ProducerOptions } from '../options/producer-options.js';
 import type { RecordMetadata } from '../records.js';
 import { Harness, onMethod, settle, times } from '../testing/index.js';
@@ -91,7 +91,7 @@ describe('retries', () => {
     await harness.run(sendBatches(producer, 1));
     const gate = deferred<void>();
     // The first of the four is refused, so those behind it meet a gap.
-    const then = { kind: 'entries', error: () => 'NOT_ENOUGH_REPLICAS' } as const;
+    const then = { kind: 'entries', error: (): ErrorName => 'NOT_ENOUGH_REPLICAS' } as const;
     harness.cluster.intercept(times(1, onMethod('ProduceStream', { kind: 'hold', until: gate.promise, then })));
     const sent = sendBatches(producer, 4, 1);
     await settle(10);
@@ -149,7 +149,7 @@ describe('retries', () => {
     const producer = start();
     await harness.run(sendBatches(producer, 1));
     const gate = deferred<void>();
-    const then = { kind: 'entries', error: () => 'INVALID_TIMESTAMP' } as const;
+    const then = { kind: 'entries', error: (): ErrorName => 'INVALID_TIMESTAMP' } as const;
     harness.cluster.intercept(times(1, onMethod('ProduceStream', { kind: 'hold', until: gate.promise, then })));
     const refused = failureOf(producer.send({ topic: 't', value: 'refused' }));
     await settle(3);

@@ -23,7 +23,7 @@ test('toPositive clears the sign bit and is not the absolute value', () => {
 });
 
 test('agrees with kafkajs on keys of every length', () => {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- a module of kafkajs without types
+  // A module of kafkajs without types.
   const other = require('kafkajs/src/producer/partitioners/default/murmur2') as (key: Buffer) => number;
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {

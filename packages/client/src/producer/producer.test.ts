@@ -1,5 +1,6 @@
 import { deferred } from '@barnabas/common';
-import { BarnabasError, readBatchHeader, v1 } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
+import { readBatchHeader, v1 } from '@barnabas/protocol';
 import type { ProducerOptions } from '../options/producer-options.js';
 import type { ProducerRecord, RecordMetadata } from '../records.js';
 import { Harness, onMethod, settle, times } from '../testing/index.js';
