@@ -633,6 +633,23 @@ describe('retention', () => {
     expect(await readAll(log)).toEqual([]);
     expect(world.append(log, ['next']).baseOffset).toBe(10);
   });
+
+  it('says that records are deleted once that is on disk, also where somebody else has asked for more', async () => {
+    const log = await world.open();
+    await fill(log, 10);
+    const release = world.store(`${world.directory}/checkpoints`).stallWrites();
+    const more = log.deleteRecordsBefore(5);
+    let isDone = false;
+    const less = log.deleteRecordsBefore(3).then(() => {
+      isDone = true;
+    });
+    await turn();
+    expect(isDone).toBe(false);
+    release();
+    await Promise.all([more, less]);
+    world.crash();
+    expect((await world.open()).logStartOffset).toBe(5);
+  });
 });
 
 function flip(batch: Buffer, at: number): Buffer {

@@ -74,6 +74,8 @@ export class StoredPartitionLog implements PartitionLog {
   readonly #maintenance = new EventQueue();
   #state: LogState;
   #highWatermark: number;
+  /** What the checkpoint surely has. */
+  #durableLogStart: number;
   /** Whether the last append was a leader's: only then does the tail stay in memory. */
   #isLeading = false;
 
@@ -89,6 +91,7 @@ export class StoredPartitionLog implements PartitionLog {
     this.partition = partition.partition;
     this.#state = recovered.state;
     this.#highWatermark = Math.min(checkpointed.highWatermark, this.logEndOffset);
+    this.#durableLogStart = Math.min(checkpointed.logStartOffset, this.logStartOffset);
     this.#writer = new LogWriter(
       {
         store: environment.store,
@@ -269,10 +272,11 @@ export class StoredPartitionLog implements PartitionLog {
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#health.mustBeUsable();
     if (offset < 0 || offset > this.logEndOffset) throw this.#reader.outOfRange(offset);
-    if (offset <= this.logStartOffset) return;
+    // Not the log start itself: whoever moved it there may still be waiting for the disk.
+    if (offset <= this.#durableLogStart) return;
     this.#state.moveLogStart(offset);
     await this.#maintain(async () => {
-      await this.environment.persistLogStart();
+      await this.#persistLogStart();
       await this.#deleteSegmentsBelowStart();
     });
   }
@@ -289,7 +293,7 @@ export class StoredPartitionLog implements PartitionLog {
       const startBefore = this.logStartOffset;
       this.#state.moveLogStart(retainedFrom(view, this.currentConfig, input));
       // Before the keys go: deletions are not synced, and what was gone must not come back.
-      if (this.logStartOffset > startBefore) await this.environment.persistLogStart();
+      if (this.logStartOffset > startBefore) await this.#persistLogStart();
       const deleted = await this.#deleteSegmentsBelowStart();
       const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
       return { logStartOffset: this.logStartOffset, deletedSegments: deleted.length, deletedBytes };
@@ -346,6 +350,12 @@ export class StoredPartitionLog implements PartitionLog {
     return this.#writer.enqueue(this.logEndOffset, this.#encodedSegmentEnd(this.environment.clock.now()), []);
   }
 
+  async #persistLogStart(): Promise<void> {
+    const { logStartOffset } = this;
+    await this.environment.persistLogStart();
+    this.#durableLogStart = logStartOffset;
+  }
+
   /** Segments that end at or below the log start: their keys go, and then their disk space. */
   async #deleteSegmentsBelowStart(): Promise<SegmentSummary[]> {
     const dropped = this.#state.segments.dropBelow(this.logStartOffset);
@@ -376,7 +386,7 @@ export class StoredPartitionLog implements PartitionLog {
       });
       this.#writer.reset(this.logEndOffset);
       this.#highWatermark = Math.min(this.#highWatermark, this.logEndOffset);
-      if (newStart !== undefined) await this.environment.persistLogStart();
+      if (newStart !== undefined) await this.#persistLogStart();
     });
   }
 

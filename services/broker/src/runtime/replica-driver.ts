@@ -104,6 +104,8 @@ export class ReplicaDriver {
 
   /** The open log of a partition that this broker leads; rejects with what its refusal says. */
   openLog(partition: ReplicaPartition): Promise<PartitionLog> {
+    // A log that opens now is never reported to the core: its offsets there would be those of no log.
+    if (this.#over) return Promise.reject(notServing());
     const log = this.#logs.get(partition);
     const refusal = partition.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
