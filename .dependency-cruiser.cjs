@@ -92,7 +92,12 @@ module.exports = {
       comment: 'a package is imported by its name, never by a path into it',
       severity: 'error',
       from: { path: '^(packages|services)\\/([^/]+)\\/' },
-      to: { path: '^(packages|services)\\/', pathNot: '^$1\\/$2\\/', dependencyTypes: ['local'], dependencyTypesNot: ['aliased'] },
+      to: {
+        path: '^(packages|services)\\/',
+        pathNot: '^$1\\/$2\\/',
+        dependencyTypes: ['local'],
+        dependencyTypesNot: ['aliased'],
+      },
     },
     {
       name: 'only-store-imports-level',

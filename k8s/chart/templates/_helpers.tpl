@@ -29,6 +29,11 @@ app.kubernetes.io/component: {{ .role }}
 {{- join "," $voters -}}
 {{- end -}}
 
+{{/* One id for all controllers: given, or made from what names the release, so that it never changes. */}}
+{{- define "barnabas.clusterId" -}}
+{{- .Values.clusterId | default (printf "%s/%s" .Release.Namespace .Release.Name | sha256sum | trunc 22) -}}
+{{- end -}}
+
 {{/* What every container has in common: the process runs as nobody in particular and writes to its volume only. */}}
 {{- define "barnabas.containerSecurity" -}}
 allowPrivilegeEscalation: false
