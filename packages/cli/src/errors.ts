@@ -2,7 +2,6 @@
  * From whatever a command failed with to what its user reads: one line that says what is wrong and
  * what to do, with the typed code, and an exit code. No stack traces, unless BARNABAS_DEBUG is set.
  */
-import { ConfigError } from '@barnabas/common/config';
 import type { BarnabasError, ErrorName } from '@barnabas/protocol';
 
 export const EXIT_OK = 0;
@@ -58,7 +57,7 @@ function problemOf(message: string): string {
 
 export function explain(error: unknown, bootstrap: string): Explanation {
   if (error instanceof CliError) return { text: error.message, exitCode: error.exitCode, code: error.code };
-  if (error instanceof ConfigError) {
+  if (error instanceof Error && error.name === 'ConfigError') {
     return { text: error.message, exitCode: EXIT_USAGE, code: 'INVALID_CONFIG' };
   }
   if (isBarnabasError(error)) {
@@ -72,7 +71,7 @@ export function explain(error: unknown, bootstrap: string): Explanation {
   };
 }
 
-/** By its shape: the protocol package is not loaded for commands that need nothing of it. */
+/** By its name, as above: packages are not loaded for commands that need nothing else of them. */
 function isBarnabasError(error: unknown): error is BarnabasError {
   return error instanceof Error && error.name === 'BarnabasError';
 }

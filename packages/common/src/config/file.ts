@@ -4,10 +4,15 @@
  * mean what they say).
  */
 import { readFileSync } from 'node:fs';
-import { parseDocument } from 'yaml';
+import type * as Yaml from 'yaml';
 import { ConfigError } from './error.js';
 import { flattenKeys } from './layers.js';
 import type { ConfigLayer } from './layers.js';
+
+/** Loaded when a file is read: it takes longer to load than everything else that a client needs of common. */
+function yaml(): typeof Yaml {
+  return require('yaml') as typeof Yaml;
+}
 
 /** The layer of a YAML (or JSON) file. Throws a ConfigError that names the file. */
 export function loadYaml(file: string): ConfigLayer {
@@ -23,7 +28,7 @@ export function loadYaml(file: string): ConfigLayer {
 
 /** The same from text; `name` is used in messages. */
 export function parseYaml(text: string, name: string): ConfigLayer {
-  const document = parseDocument(text, { schema: 'failsafe', prettyErrors: true });
+  const document = yaml().parseDocument(text, { schema: 'failsafe', prettyErrors: true });
   const [problem] = document.errors;
   if (problem !== undefined) throw fileError(name, `is not YAML: ${problem.message.split('\n')[0] ?? ''}`);
   const where = `file ${name}`;
