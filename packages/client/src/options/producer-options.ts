@@ -27,7 +27,7 @@ export interface ProducerOptions {
   readonly maxRequestSize?: number;
   /** `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default `none` (compression.type). */
   readonly compressionType?: CompressionType;
-  /** For gzip 1 to 9, for zstd -131,072 to 22; default the codec's own (compression.gzip.level, compression.zstd.level). */
+  /** For gzip 1 to 9, for zstd 1 to 22; default the codec's own (compression.gzip.level, compression.zstd.level). */
   readonly compressionLevel?: number | undefined;
   /** From `send` to a record's outcome, retries included. At least lingerMs + requestTimeoutMs. ms, default 120,000 (delivery.timeout.ms). */
   readonly deliveryTimeoutMs?: number;
@@ -69,7 +69,7 @@ export const PRODUCER_OPTIONS: OptionTable<Resolved> = {
   maxBlockMs: { kafka: 'max.block.ms', type: integer(0), default: 60_000 },
   maxRequestSize: { kafka: 'max.request.size', type: integer(1), default: 1_048_576 },
   compressionType: { kafka: 'compression.type', type: oneOf(...COMPRESSION_TYPES), default: 'none' },
-  compressionLevel: { type: optional(integer(-131_072, 22)), default: undefined },
+  compressionLevel: { type: optional(integer(1, 22)), default: undefined },
   deliveryTimeoutMs: { kafka: 'delivery.timeout.ms', type: integer(1), default: 120_000 },
   requestTimeoutMs: { kafka: 'request.timeout.ms', type: integer(1), default: 30_000 },
   retries: { kafka: 'retries', type: integer(0), default: 2 ** 31 - 1 },
