@@ -18,3 +18,8 @@ it('stays within its bounds and reaches all of them', () => {
   expect(Math.min(...floats)).toBeGreaterThanOrEqual(0);
   expect(Math.max(...floats)).toBeLessThan(1);
 });
+
+it('begins far apart for neighbouring seeds', () => {
+  const first = Array.from({ length: 1000 }, (_, seed) => new SeededRandom(seed).below(10));
+  for (let digit = 0; digit < 10; digit++) expect(first.filter((draw) => draw === digit).length).toBeGreaterThan(60);
+});

@@ -13,7 +13,7 @@ export class SeededRandom implements Random {
   readonly #generator;
 
   constructor(seed: number) {
-    this.#generator = xoroshiro128plus(seed | 0);
+    this.#generator = xoroshiro128plus(scrambled(seed));
   }
 
   float(): number {
@@ -23,4 +23,12 @@ export class SeededRandom implements Random {
   below(bound: number): number {
     return Math.floor(this.float() * bound);
   }
+}
+
+/** The generator begins with nearly equal numbers for neighbouring seeds; murmur3's finalizer sets them apart. */
+function scrambled(seed: number): number {
+  let bits = seed | 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85eb_ca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2_ae35);
+  return bits ^ (bits >>> 16);
 }

@@ -37,7 +37,7 @@ const topicKeys = {
     default: 'producer',
     doc: 'How batches are compressed in the log: producer keeps what each producer chose.',
   }),
-  'compression.zstd.level': key(integer({ min: -131_072, max: 22 }), {
+  'compression.zstd.level': key(integer({ min: 1, max: 22 }), {
     default: 3,
     doc: 'The level at which compression.type zstd compresses.',
   }),

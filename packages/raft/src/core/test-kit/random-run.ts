@@ -211,7 +211,7 @@ class RandomRun {
     this.#calm = true;
     this.#cut.clear();
     for (const node of this.#nodes) this.#start(node);
-    let target: number | undefined;
+    let target: { readonly term: number; readonly index: number } | undefined;
     for (let round = 0; round < HEALING_ROUNDS; round++) {
       for (const node of this.#nodes) this.#tick(node);
       for (let busy = true; busy; ) {
@@ -220,8 +220,12 @@ class RandomRun {
         busy = this.#nodes.some((node) => node.group !== undefined);
       }
       const leader = this.#nodes.find((node) => node.core.status.role === 'leader');
-      if (target === undefined) target = leader?.core.propose([bytesOf('last')])?.lastIndex;
-      const reached = target ?? Number.POSITIVE_INFINITY;
+      // A leader of an earlier term may take the proposal and lose it with its leadership: the next gets another.
+      if (leader !== undefined && leader.core.status.term !== target?.term) {
+        const proposed = leader.core.propose([bytesOf('last')]);
+        if (proposed !== undefined) target = { term: leader.core.status.term, index: proposed.lastIndex };
+      }
+      const reached = target?.index ?? Number.POSITIVE_INFINITY;
       if (this.#nodes.every((node) => node.applied.length >= reached)) return;
     }
     const states = this.#nodes
