@@ -44,25 +44,39 @@ const GRACE_OF_ORPHANS_MS = 2_000;
 export const start: Action<StartFlags> = async (context, _args, flags) => {
   const { terminal } = context;
   const logger = createPinoLogger({ level: flags.logLevel ?? (terminal.stderrIsTerminal ? 'warn' : 'info') });
-  endOnUnhandledErrors(logger);
-  const stopRequested = stopRequest(context, flags.stopWithStdin === true);
-  const node = await startNode({
-    roles: chooseRoles(flags.role ?? []),
-    dataDir: flags.dataDir,
-    layers: layersOf(flags, terminal.environment),
-    logger,
-  });
-  announce(context, node);
+  const stopWatching = endOnUnhandledErrors(logger);
+  try {
+    const stopRequested = stopRequest(context, flags.stopWithStdin === true);
+    const node = await startNode({
+      roles: chooseRoles(flags.role ?? []),
+      dataDir: flags.dataDir,
+      layers: layersOf(flags, terminal.environment),
+      logger,
+    });
+    announce(context, node);
+    return await serve(node, stopRequested, flags, logger);
+  } finally {
+    stopWatching();
+  }
+};
+
+/** Until the node is told to stop, or fails. */
+async function serve(
+  node: RunningNode,
+  stopRequested: Promise<StopReason>,
+  { graceMs }: StartFlags,
+  logger: Logger,
+): Promise<number> {
   try {
     const reason = await Promise.race([stopRequested, node.failed]);
-    await node.stop(reason === 'orphaned' ? Math.min(flags.graceMs, GRACE_OF_ORPHANS_MS) : flags.graceMs);
+    await node.stop(reason === 'orphaned' ? Math.min(graceMs, GRACE_OF_ORPHANS_MS) : graceMs);
     return EXIT_OK;
   } catch (fault) {
     logger.error('A role failed; the node ends', { action: 'look at the error, then start it again', error: fault });
-    await node.stop(Math.min(flags.graceMs, GRACE_AFTER_FAULT_MS));
+    await node.stop(Math.min(graceMs, GRACE_AFTER_FAULT_MS));
     return EXIT_FAILED;
   }
-};
+}
 
 type StopReason = 'interrupted' | 'orphaned';
 
@@ -115,14 +129,18 @@ function stopRequest({ terminal }: CommandContext, withStdin: boolean): Promise<
   });
 }
 
-/** What nobody caught is a fault: it is logged, and the process ends before it does more harm. */
-function endOnUnhandledErrors(logger: Logger): void {
+/** What nobody caught is a fault: it is logged, and the process ends before it does more harm. Returns what undoes this. */
+function endOnUnhandledErrors(logger: Logger): () => void {
   const onError = (error: unknown) => {
     logger.error('An error that nobody handled; the process ends', { action: 'report it with this line', error });
     process.exit(EXIT_FAILED);
   };
   process.on('uncaughtException', onError);
   process.on('unhandledRejection', onError);
+  return () => {
+    process.off('uncaughtException', onError);
+    process.off('unhandledRejection', onError);
+  };
 }
 
 function announce(context: CommandContext, node: RunningNode): void {
