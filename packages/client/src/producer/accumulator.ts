@@ -65,12 +65,14 @@ export class Accumulator {
       onTopicKnown: (metadata) => this.#topicKnown(metadata),
       tryPlace: (entry) => this.#placeWaiting(entry),
       onRefused: (entry, error) => this.#refuse(entry, error),
+      onTopicsServed: () => this.#tellDrained(),
     });
   }
 
-  /** Whether a record would be placed at once, as far as memory goes. */
+  /** Whether a record would be placed at once, or soon, as far as memory goes. */
   get isWritable(): boolean {
-    return !this.#waiting.isMemoryAwaited && this.#memory.freeBytes >= this.#parts.options.batchSize;
+    if (this.#waiting.isMemoryAwaited || this.#waiting.isTopicAwaited) return false;
+    return this.#memory.freeBytes >= this.#parts.options.batchSize;
   }
 
   /** Resolves when isWritable is true. */

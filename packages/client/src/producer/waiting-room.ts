@@ -22,6 +22,14 @@ export interface WaitingRecord extends PendingRecord {
   readonly flushTokens: FlushToken[];
 }
 
+/**
+ * What may wait for topics before the producer asks to be left in peace. Enough to bridge the asking;
+ * a loop that never looks up would otherwise put all it has here.
+ */
+const TOPIC_WAIT_BYTES = 1024 * 1024;
+/** A record's fields beside key and value, roughly. */
+const RECORD_OVERHEAD_BYTES = 64;
+
 export interface WaitingRoomParts {
   readonly router: ClusterRouter;
   readonly maxBlockMs: number;
@@ -32,6 +40,8 @@ export interface WaitingRoomParts {
   readonly tryPlace: (record: WaitingRecord) => boolean;
   /** The record has failed; it has no part in anything any more. */
   readonly onRefused: (record: WaitingRecord, error: BarnabasError) => void;
+  /** Fewer records wait for topics than did. */
+  readonly onTopicsServed: () => void;
 }
 
 export class WaitingRoom {
@@ -39,6 +49,7 @@ export class WaitingRoom {
   readonly #byTopic = new Map<string, WaitingRecord[]>();
   #forMemory: WaitingRecord[] = [];
   #memoryTimer: Timer | undefined;
+  #topicBytes = 0;
 
   constructor(parts: WaitingRoomParts) {
     this.#parts = parts;
@@ -49,6 +60,11 @@ export class WaitingRoom {
     return this.#forMemory.length > 0;
   }
 
+  /** So much waits for topics that no more should come. */
+  get isTopicAwaited(): boolean {
+    return this.#topicBytes >= TOPIC_WAIT_BYTES;
+  }
+
   get all(): readonly WaitingRecord[] {
     return [...this.#forMemory, ...[...this.#byTopic.values()].flat()];
   }
@@ -56,6 +72,7 @@ export class WaitingRoom {
   waitForTopic(pending: PendingRecord): void {
     const { topic } = pending.source;
     const entry = this.#enter(pending);
+    this.#topicBytes += sizeOf(entry);
     const others = this.#byTopic.get(topic);
     if (others !== undefined) {
       others.push(entry);
@@ -90,6 +107,7 @@ export class WaitingRoom {
     this.#memoryTimer?.cancel();
     this.#forMemory = [];
     this.#byTopic.clear();
+    this.#topicBytes = 0;
     for (const entry of entries) this.#parts.onRefused(entry, error);
   }
 
@@ -116,10 +134,12 @@ export class WaitingRoom {
     this.#byTopic.delete(topic);
     this.#parts.onTopicKnown(metadata);
     for (const entry of entries) {
+      this.#topicBytes -= sizeOf(entry);
       if (this.#forMemory.length === 0 && this.#tryPlace(entry)) continue;
       this.#forMemory.push(entry);
       this.#armMemoryTimer();
     }
+    this.#parts.onTopicsServed();
   }
 
   #topicFailed(topic: string, error: BarnabasError): void {
@@ -131,7 +151,11 @@ export class WaitingRoom {
     const waiting = entries.filter((entry) => !failed.includes(entry));
     if (waiting.length > 0) this.#byTopic.set(topic, waiting);
     else this.#byTopic.delete(topic);
-    for (const entry of failed) this.#parts.onRefused(entry, error);
+    for (const entry of failed) {
+      this.#topicBytes -= sizeOf(entry);
+      this.#parts.onRefused(entry, error);
+    }
+    this.#parts.onTopicsServed();
   }
 
   #tryPlace(entry: WaitingRecord): boolean {
@@ -173,4 +197,8 @@ export class WaitingRoom {
   #now(): number {
     return this.#parts.router.environment.clock.monotonic();
   }
+}
+
+function sizeOf({ record: { key, value } }: WaitingRecord): number {
+  return RECORD_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
 }
