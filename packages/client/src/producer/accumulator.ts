@@ -14,6 +14,7 @@ import type { ResolvedProducerOptions } from '../options/producer-options.js';
 import type { AppendResult } from '../produce/outbound.js';
 import type { ProduceDispatcher } from '../produce/produce-dispatcher.js';
 import type { ProducerRecord } from '../records.js';
+import { BufferPool } from './buffer-pool.js';
 import { encodeRecord } from './encode.js';
 import { LingerQueue } from './linger-queue.js';
 import { MemoryBudget } from './memory-budget.js';
@@ -24,6 +25,12 @@ import { ProducerPartition } from './producer-partition.js';
 import { ProducerTopic } from './producer-topic.js';
 import { WaitingRoom } from './waiting-room.js';
 import type { WaitingRecord } from './waiting-room.js';
+
+/** A buffer of the pool holds a batch header and a little, and is no burden where batch.size is very large. */
+const MIN_POOLED_BYTES = 1024;
+const MAX_POOLED_BYTES = 1024 * 1024;
+/** What the pool keeps while nothing is sent. */
+const FREE_POOL_BYTES = 8 * 1024 * 1024;
 
 export interface AccumulatorParts {
   readonly router: ClusterRouter;
@@ -41,6 +48,7 @@ export class Accumulator {
   readonly #builderOptions: BatchBuilderOptions;
   readonly #topics = new Map<string, ProducerTopic>();
   readonly #memory: MemoryBudget;
+  readonly #pool: BufferPool | undefined;
   readonly #waiting: WaitingRoom;
   readonly #linger: LingerQueue;
   readonly #incomplete = new Set<ProducerBatch>();
@@ -58,6 +66,8 @@ export class Accumulator {
       maxBatchBytes: options.maxRequestSize,
     };
     this.#memory = new MemoryBudget(options.bufferMemory);
+    const bufferBytes = Math.min(Math.max(options.batchSize, MIN_POOLED_BYTES), MAX_POOLED_BYTES);
+    this.#pool = options.acks === 0 ? undefined : new BufferPool(bufferBytes, FREE_POOL_BYTES / bufferBytes);
     this.#linger = new LingerQueue(options.lingerMs, router.environment, (partition) => this.#makeDue(partition));
     this.#waiting = new WaitingRoom({
       router,
@@ -199,6 +209,7 @@ export class Accumulator {
       topic,
       partition,
       builder: this.#builderOptions,
+      pool: this.#pool,
       isIdempotent: ids !== undefined,
       keepsSources: options.interceptors.length > 0,
       createdMs,

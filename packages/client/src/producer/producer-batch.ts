@@ -7,6 +7,7 @@
 import { assert } from '@barnabas/common';
 import { BatchBuilder, decodeRecords, NO_PRODUCER, setProducerState } from '@barnabas/protocol';
 import type { BarnabasError, BatchBuilderOptions, ProducerState, Record as BatchRecord } from '@barnabas/protocol';
+import type { BufferPool } from './buffer-pool.js';
 import { isFailure } from '../produce/outbound.js';
 import type { AppendResult, OutboundBatch } from '../produce/outbound.js';
 import type { ProducerRecord, RecordMetadata } from '../records.js';
@@ -29,6 +30,8 @@ export interface ProducerBatchParts {
   readonly topic: string;
   readonly partition: number;
   readonly builder: BatchBuilderOptions;
+  /** Where to build; undefined where nothing tells when the bytes have been read (acks 0). */
+  readonly pool: BufferPool | undefined;
   readonly isIdempotent: boolean;
   /** Keep records as the application gave them, for its interceptors. */
   readonly keepsSources: boolean;
@@ -43,6 +46,7 @@ const NOT_SEALED = Buffer.alloc(0);
 export class ProducerBatch implements OutboundBatch {
   readonly #parts: ProducerBatchParts;
   #builder: BatchBuilder | undefined;
+  #buffer: Buffer | undefined;
   readonly #resolves: Resolve[] = [];
   readonly #timestamps: number[] = [];
   readonly #sources: ProducerRecord[] = [];
@@ -60,7 +64,9 @@ export class ProducerBatch implements OutboundBatch {
 
   constructor(parts: ProducerBatchParts) {
     this.#parts = parts;
-    this.#builder = new BatchBuilder(parts.builder);
+    this.#buffer = parts.pool?.take();
+    const options = this.#buffer === undefined ? parts.builder : { ...parts.builder, buffer: this.#buffer };
+    this.#builder = new BatchBuilder(options);
   }
 
   get isIdempotent(): boolean {
@@ -126,7 +132,10 @@ export class ProducerBatch implements OutboundBatch {
     if (this.isSettled) return;
     this.isSettled = true;
     if (isFailure(outcome)) for (const resolve of this.#resolves) resolve(Promise.reject(outcome));
-    else this.#resolveAll(outcome);
+    else {
+      this.#resolveAll(outcome);
+      this.#giveBufferBack();
+    }
     this.#parts.onSettled(this, outcome);
     this.#release();
   }
@@ -159,6 +168,14 @@ export class ProducerBatch implements OutboundBatch {
     for (let index = 0; index < resolves.length; index++) {
       (resolves[index] as Resolve)(this.metadata(result, index));
     }
+  }
+
+  /** See BufferPool for when this is safe. */
+  #giveBufferBack(): void {
+    if (this.#buffer === undefined || this.attempts !== 1) return;
+    this.bytes = NOT_SEALED;
+    this.#parts.pool?.give(this.#buffer);
+    this.#buffer = undefined;
   }
 
   /** A batch that was given up stays in its lane until it comes back: without what it held. */
