@@ -35,15 +35,17 @@ export class Producer {
   readonly #dispatcher: ProduceDispatcher;
   readonly #accumulator: Accumulator;
   readonly #stopListening: () => void;
+  readonly #onClosed: () => void;
   readonly #records: Counter;
   readonly #errors: Counter;
   #closing: Promise<void> | undefined;
 
   /** Made by BarnabasClient.producer. */
-  constructor(router: ClusterRouter, given: ProducerOptions = {}) {
+  constructor(router: ClusterRouter, given: ProducerOptions = {}, onClosed: () => void = () => undefined) {
     const options = resolveProducerOptions(given);
     this.#router = router;
     this.#options = options;
+    this.#onClosed = onClosed;
     this.#dispatcher = new ProduceDispatcher(router, {
       acks: ACKS_ON_THE_WIRE[options.acks],
       isAnswered: options.acks !== 0,
@@ -128,13 +130,11 @@ export class Producer {
     const flushed = this.#accumulator.flush();
     const { timers } = this.#router.environment;
     await (timeoutMs === Number.POSITIVE_INFINITY ? flushed : Promise.race([flushed, sleep(timers, timeoutMs)]));
-    this.#fail(new BarnabasError('REQUEST_TIMED_OUT', 'the producer was closed before the acknowledgement came'));
-  }
-
-  #fail(error: BarnabasError): void {
+    const error = new BarnabasError('REQUEST_TIMED_OUT', 'the producer was closed before the acknowledgement came');
     this.#stopListening();
     this.#accumulator.abort(error);
     this.#dispatcher.close(error);
+    this.#onClosed();
   }
 
   #producerIds(): ProducerIds {

@@ -25,6 +25,8 @@ export interface BatchBuilderOptions {
   readonly maxBytes: number;
   /** No batch, not even of one record, is larger than this before compression. */
   readonly maxBatchBytes?: number;
+  /** Memory to build in. Without compression the batch is a view of it, so it is not to be used again before the batch is done with. */
+  readonly buffer?: Buffer;
 }
 
 export interface BatchFields extends ProducerState {
@@ -62,7 +64,8 @@ export class BatchBuilder {
     this.#level = options.compressionLevel;
     this.#maxBytes = Math.min(maxBytes, maxBatchBytes);
     this.#maxBatchBytes = maxBatchBytes;
-    this.#buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    this.#buffer = options.buffer ?? Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    assert(this.#buffer.length >= layout.RECORDS_AT, 'a batch needs room for its header');
   }
 
   get recordCount(): number {
