@@ -14,6 +14,8 @@ export class ByteOutput implements ByteSink {
   readonly #closed = new AbortController();
   #chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   #used = 0;
+  /** What lies before it in the chunk belongs to the stream. */
+  #handedOver = 0;
   #failure: Error | undefined;
 
   constructor(stream: Writable) {
@@ -31,14 +33,13 @@ export class ByteOutput implements ByteSink {
   }
 
   bytes(value: Uint8Array): void {
-    if (value.length > CHUNK_BYTES - this.#used) {
-      this.#handOver();
-      if (value.length >= CHUNK_BYTES) {
-        // A copy, since the stream keeps what it is given and the value may be a view of a batch.
-        this.#write(Buffer.from(value));
-        return;
-      }
+    if (value.length >= CHUNK_BYTES) {
+      this.push();
+      // A copy, since the stream keeps what it is given and the value may be a view of a batch.
+      this.#write(Buffer.from(value));
+      return;
     }
+    if (value.length > CHUNK_BYTES - this.#used) this.#renewChunk();
     this.#chunk.set(value, this.#used);
     this.#used += value.length;
   }
@@ -72,12 +73,14 @@ export class ByteOutput implements ByteSink {
 
   /** Hands over what was gathered, without waiting. */
   push(): void {
-    this.#handOver();
+    if (this.#used === this.#handedOver) return;
+    this.#write(this.#chunk.subarray(this.#handedOver, this.#used));
+    this.#handedOver = this.#used;
   }
 
   /** Hands over everything gathered and waits until the stream has it. */
   async flush(): Promise<void> {
-    this.#handOver();
+    this.push();
     if (this.#closed.signal.aborted) {
       if (this.#failure !== undefined) throw this.#failure;
       return;
@@ -87,12 +90,12 @@ export class ByteOutput implements ByteSink {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #handOver(): void {
-    if (this.#used === 0) return;
-    this.#write(this.#chunk.subarray(0, this.#used));
-    // The stream may still hold the old chunk.
+  /** The stream may still hold the old chunk, so it is never written to again. */
+  #renewChunk(): void {
+    this.push();
     this.#chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);
     this.#used = 0;
+    this.#handedOver = 0;
   }
 
   #write(chunk: Buffer): void {
