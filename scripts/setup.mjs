@@ -57,7 +57,7 @@ function sourceFingerprint() {
       }
     }
   };
-  for (const top of ['packages', 'services', 'proto']) visit(path.join(root, top));
+  for (const top of ['packages', 'services', 'proto', 'test']) visit(path.join(root, top));
   hash.update(read(path.join(root, 'tsconfig.base.json')));
   return hash.digest('hex');
 }
