@@ -46,14 +46,14 @@ export class BarnabasClient {
 
   producer(options: ProducerOptions = {}): Producer {
     this.#checkOpen();
-    const producer = new Producer(this.router, options);
+    const producer: Producer = new Producer(this.router, options, () => this.#producers.delete(producer));
     this.#producers.add(producer);
     return producer;
   }
 
   consumer(options: ConsumerOptions = {}): Consumer {
     this.#checkOpen();
-    const consumer = new Consumer(this.router, options);
+    const consumer: Consumer = new Consumer(this.router, options, () => this.#consumers.delete(consumer));
     this.#consumers.add(consumer);
     return consumer;
   }

@@ -66,7 +66,10 @@ export class BrokerEndpoints {
     const { pool, options, view } = this.#parts;
     if (options.route === 'bootstrap') return { brokerId, address: pool.bootstrapAddress, isDirect: false };
     const address = view.broker(brokerId)?.address;
-    if (address === undefined) return undefined;
+    if (address === undefined) {
+      view.requestRefresh();
+      return undefined;
+    }
     const known = this.#know(brokerId, address);
     switch (known.state.kind) {
       case 'up':

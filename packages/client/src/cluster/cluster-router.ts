@@ -25,6 +25,14 @@ export interface LeaderEndpoint extends Endpoint {
   readonly leaderEpoch: number;
 }
 
+/**
+ * A leader in one epoch, by the way it is reached. Whoever waits after a failure need not wait for
+ * another one. The address is left out: of several gateways that are all gone, each would be another.
+ */
+export function leaderName({ brokerId, leaderEpoch, isDirect }: LeaderEndpoint): string {
+  return `${brokerId}/${leaderEpoch}/${isDirect ? 'direct' : 'through'}`;
+}
+
 export class ClusterRouter {
   readonly view: ClusterView;
   readonly #parts: ClusterRouterParts;

@@ -42,6 +42,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   readonly #isolationLevel: v1.IsolationLevel;
   readonly #session: FetchSession;
   readonly #reader: BatchReader;
+  readonly #onClosed: () => void;
   #assigned = new Map<string, AssignedPartition>();
   #assignments = 0;
   #current: Current | undefined;
@@ -53,10 +54,11 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   #yieldedAtBytes = 0;
 
   /** Made by BarnabasClient.consumer. */
-  constructor(router: ClusterRouter, given: ConsumerOptions = {}) {
+  constructor(router: ClusterRouter, given: ConsumerOptions = {}, onClosed: () => void = () => undefined) {
     const options = resolveConsumerOptions(given);
     this.#router = router;
     this.#options = options;
+    this.#onClosed = onClosed;
     this.#isolationLevel =
       options.isolationLevel === 'read_committed'
         ? v1.IsolationLevel.READ_COMMITTED
@@ -183,6 +185,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     this.#isClosed = true;
     this.#session.close();
     this.#signal();
+    this.#onClosed();
     return Promise.resolve();
   }
 

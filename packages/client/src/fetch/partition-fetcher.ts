@@ -6,6 +6,7 @@
  */
 import type { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
+import { leaderName } from '../cluster/cluster-router.js';
 import type { LeaderEndpoint } from '../cluster/cluster-router.js';
 import type { TopicPartition } from '../records.js';
 import type { LeaderFetchStream } from './leader-fetch-stream.js';
@@ -142,8 +143,4 @@ export class PartitionFetcher {
     });
     ports.topUp();
   }
-}
-
-function leaderName({ address, brokerId, leaderEpoch }: LeaderEndpoint): string {
-  return `${address}/${brokerId}/${leaderEpoch}`;
 }

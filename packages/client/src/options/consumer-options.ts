@@ -3,7 +3,15 @@
  * defaults Kafka's.
  */
 import type { ConsumerInterceptor } from '../interceptors.js';
-import { flag, illegalOption, integer, listOfObjects, oneOf, resolveOptions } from './option-table.js';
+import {
+  flag,
+  illegalOption,
+  integer,
+  listOfObjects,
+  MAX_MESSAGE_BYTES,
+  oneOf,
+  resolveOptions,
+} from './option-table.js';
 import type { OptionTable } from './option-table.js';
 
 export interface ConsumerOptions {
@@ -13,7 +21,7 @@ export interface ConsumerOptions {
   readonly autoOffsetReset?: 'earliest' | 'latest' | 'none';
   /** What is fetched ahead of the application, in all; each broker may overdraw it by one message. bytes, default 52,428,800 (fetch.max.bytes). */
   readonly fetchMaxBytes?: number;
-  /** The largest message of a partition, but always one batch. bytes, default 1,048,576 (max.partition.fetch.bytes). */
+  /** The largest message of a partition, at most 15 MiB, but always one batch. bytes, default 1,048,576 (max.partition.fetch.bytes). */
   readonly maxPartitionFetchBytes?: number;
   /** A leader holds data back until it has this much of a partition ... bytes, default 1 (fetch.min.bytes). */
   readonly fetchMinBytes?: number;
@@ -39,7 +47,11 @@ export const CONSUMER_OPTIONS: OptionTable<Required<ConsumerOptions>> = {
   },
   autoOffsetReset: { kafka: 'auto.offset.reset', type: oneOf('earliest', 'latest', 'none'), default: 'latest' },
   fetchMaxBytes: { kafka: 'fetch.max.bytes', type: integer(1), default: 52_428_800 },
-  maxPartitionFetchBytes: { kafka: 'max.partition.fetch.bytes', type: integer(1), default: 1_048_576 },
+  maxPartitionFetchBytes: {
+    kafka: 'max.partition.fetch.bytes',
+    type: integer(1, MAX_MESSAGE_BYTES),
+    default: 1_048_576,
+  },
   fetchMinBytes: { kafka: 'fetch.min.bytes', type: integer(0), default: 1 },
   fetchMaxWaitMs: { kafka: 'fetch.max.wait.ms', type: integer(0), default: 500 },
   checkCrcs: { kafka: 'check.crcs', type: flag, default: true },

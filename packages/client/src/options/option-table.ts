@@ -7,6 +7,9 @@
  */
 import { BarnabasError } from '@barnabas/protocol';
 
+/** What fits into one message of rpc's default limits (16 MiB), with room for its envelope. */
+export const MAX_MESSAGE_BYTES = 15 * 1024 * 1024;
+
 /** What values an option takes. */
 export interface OptionType<T> {
   /** Completes "must be …". */

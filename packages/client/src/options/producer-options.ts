@@ -6,7 +6,17 @@ import type { CompressionType } from '@barnabas/protocol';
 import { COMPRESSION_TYPES, compressionLevel } from '@barnabas/protocol';
 import type { ProducerInterceptor } from '../interceptors.js';
 import type { Partitioner } from '../producer/partitioner.js';
-import { flag, illegalOption, integer, listOfObjects, oneOf, optional, resolveOptions, such } from './option-table.js';
+import {
+  flag,
+  illegalOption,
+  integer,
+  listOfObjects,
+  MAX_MESSAGE_BYTES,
+  oneOf,
+  optional,
+  resolveOptions,
+  such,
+} from './option-table.js';
 import type { OptionTable } from './option-table.js';
 
 /** Whose durability an acknowledgement promises: every in-sync replica's, the leader's, nobody's. */
@@ -23,7 +33,7 @@ export interface ProducerOptions {
   readonly bufferMemory?: number;
   /** How long `send` may wait for buffer memory and for metadata before it rejects. ms, default 60,000 (max.block.ms). */
   readonly maxBlockMs?: number;
-  /** The largest request and the largest batch before compression. bytes, default 1,048,576 (max.request.size). */
+  /** The largest request and the largest batch before compression; at most 15 MiB. bytes, default 1,048,576 (max.request.size). */
   readonly maxRequestSize?: number;
   /** `none`, `gzip`, `snappy`, `lz4` or `zstd`. Default `none` (compression.type). */
   readonly compressionType?: CompressionType;
@@ -67,7 +77,7 @@ export const PRODUCER_OPTIONS: OptionTable<Resolved> = {
   batchSize: { kafka: 'batch.size', type: integer(1), default: 16_384 },
   bufferMemory: { kafka: 'buffer.memory', type: integer(1, Number.MAX_SAFE_INTEGER), default: 33_554_432 },
   maxBlockMs: { kafka: 'max.block.ms', type: integer(0), default: 60_000 },
-  maxRequestSize: { kafka: 'max.request.size', type: integer(1), default: 1_048_576 },
+  maxRequestSize: { kafka: 'max.request.size', type: integer(1, MAX_MESSAGE_BYTES), default: 1_048_576 },
   compressionType: { kafka: 'compression.type', type: oneOf(...COMPRESSION_TYPES), default: 'none' },
   compressionLevel: { type: optional(integer(1, 22)), default: undefined },
   deliveryTimeoutMs: { kafka: 'delivery.timeout.ms', type: integer(1), default: 120_000 },

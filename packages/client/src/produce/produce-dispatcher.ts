@@ -10,6 +10,7 @@ import type { Timer } from '@barnabas/common';
 import { BarnabasError, errorFromProto } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { backoffMs } from '../cluster/backoff.js';
+import { leaderName } from '../cluster/cluster-router.js';
 import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
 import { isUnreachable } from '../cluster/node-pool.js';
 import { LeaderProduceStream } from './leader-produce-stream.js';
@@ -276,9 +277,4 @@ function outcomeOf(result: v1.ProduceResult | undefined): AppendResult | Barnaba
     return new BarnabasError('UNKNOWN_SERVER_ERROR', 'a leader left an entry out of its produce answer');
   }
   return result.error === undefined ? result : errorFromProto(result.error);
-}
-
-/** A leader in one epoch: with another, a lane need not wait out its pause. */
-function leaderName({ address, brokerId, leaderEpoch }: LeaderEndpoint): string {
-  return `${address}/${brokerId}/${leaderEpoch}`;
 }
