@@ -1,1 +1,3 @@
-export {};
+export type { RunFailure, RunOptions, RunReport, Scenario } from './kernel/report.js';
+export { runSeeds } from './run-seeds.js';
+export { SCENARIOS } from './scenarios.js';
