@@ -74,7 +74,10 @@ export interface ProduceResult {
   baseOffset: number;
   /** Broker's time of the append in milliseconds where the topic has LogAppendTime, else -1. */
   logAppendTimeMs: number;
-  /** First offset the partition still has; -1 on failure and with acks 0. */
+  /**
+   * First offset the partition still has; -1 on failure, with acks 0, and where a gateway has
+   * batched the records with those of others.
+   */
   logStartOffset: number;
   /** Absent on success. */
   error:
