@@ -120,3 +120,17 @@ export interface Found {
   readonly key: string | null;
   readonly value: string | null;
 }
+
+/** A gauge of the node, as its gateway shows it. */
+export async function metric(node: Pick<RunningNode, 'http'>, name: string): Promise<number> {
+  const url = `http://${node.http === undefined ? '' : formatAddress(node.http)}/metrics`;
+  const text = await (await fetch(url)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name} `));
+  if (line === undefined) throw new Error(`there is no metric ${name}`);
+  return Number(line.slice(name.length + 1));
+}
+
+/** Asks until it is so. Whoever waits for something that never comes fails by the test's own time limit. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
