@@ -148,7 +148,7 @@ export class FetchSession {
   #onEnd(fetcher: PartitionFetcher, endpoint: LeaderEndpoint, error: BarnabasError): void {
     const { environment, options } = this.#router;
     this.#router.reportRefusal(endpoint, error);
-    if (!error.retriable) {
+    if (fetcher.isFinal(error)) {
       this.#fetchers.delete(fetcher);
       fetcher.fail(error);
       return;

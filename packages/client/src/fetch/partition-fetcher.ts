@@ -47,6 +47,9 @@ export interface AttachmentPorts {
   onEnd(error: BarnabasError): void;
 }
 
+/** Failures to be reported, with no data between them, before the reader is told: about a second. */
+const MAX_REPORTS = 5;
+
 export class PartitionFetcher {
   readonly topic: string;
   readonly partition: number;
@@ -55,6 +58,7 @@ export class PartitionFetcher {
   #nextOffset: number;
   #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
   #failures = 0;
+  #reports = 0;
   #retryAtMs = 0;
   #failedLeader = '';
 
@@ -118,6 +122,16 @@ export class PartitionFetcher {
     this.#failedLeader = leaderName(leader);
   }
 
+  /**
+   * Whether the reader must be told of this failure. Of those that a person must look at (a corrupt log,
+   * for example) a few are waited out, in case another replica takes the lead; a reader has no deadline
+   * and would otherwise wait for ever without a word.
+   */
+  isFinal(error: BarnabasError): boolean {
+    if (!error.retriable) return true;
+    return error.action === 'report' && ++this.#reports >= MAX_REPORTS;
+  }
+
   fail(error: BarnabasError): void {
     this.#listener.onError(error);
   }
@@ -125,6 +139,7 @@ export class PartitionFetcher {
   #deliver(response: v1.FetchResponse, ports: AttachmentPorts): void {
     const { batches } = response;
     this.#failures = 0;
+    if (batches.length > 0) this.#reports = 0;
     this.#nextOffset = response.nextOffset;
     ports.received(batches.length);
     let isReleased = false;
