@@ -1,3 +1,5 @@
+export { ByteBudget, StreamShare } from './byte-budget.js';
+export type { ByteAccount, Pausable } from './byte-budget.js';
 export * from './types.js';
 export * from './role.js';
 export { createConnector } from './connector.js';

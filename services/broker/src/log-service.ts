@@ -3,7 +3,7 @@ import type { InvariantError } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { BarnabasError, v1 } from '@barnabas/protocol';
 import { service } from '@barnabas/rpc';
-import type { Handlers, ServiceRegistration } from '@barnabas/rpc';
+import type { ByteBudget, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { consume } from './fetch/consume.js';
 import type { FetchDependencies } from './fetch/fetch-session.js';
 import { fetch } from './fetch/fetch.js';
@@ -11,7 +11,6 @@ import { deleteRecords } from './handlers/delete-records.js';
 import { initProducerId } from './handlers/init-producer-id.js';
 import type { ProducerIds } from './handlers/init-producer-id.js';
 import { listOffsets } from './handlers/list-offsets.js';
-import type { DiskBudget } from './produce/disk-budget.js';
 import { ProduceStreamSession } from './produce/produce-stream.js';
 import type { ProduceService } from './produce/produce-service.js';
 import { produce } from './produce/produce.js';
@@ -20,7 +19,7 @@ import type { TimedRequest } from './runtime/metrics.js';
 /** Everything the calls need; there is none before the broker has opened its logs, nor once it stops. */
 export interface Serving {
   readonly produceService: ProduceService;
-  readonly budget: DiskBudget;
+  readonly budget: ByteBudget;
   readonly fetching: FetchDependencies;
   readonly producerIds: ProducerIds;
 }

@@ -4,12 +4,12 @@
  */
 import type { LogManager, LogManagerOptions } from '@barnabas/log';
 import type { MetadataImage } from '@barnabas/metadata';
+import { ByteBudget } from '@barnabas/rpc';
 import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
 import { ProducerIds } from './handlers/init-producer-id.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import type { Serving } from './log-service.js';
-import { DiskBudget } from './produce/disk-budget.js';
 import { EntryCheck } from './produce/entry-check.js';
 import { ProduceService } from './produce/produce-service.js';
 import { LeaderLookup } from './runtime/leader-lookup.js';
@@ -100,7 +100,7 @@ export class ReplicaNode {
     const maxRequestBytes = config['socket.request.max.bytes'];
     return {
       produceService: new ProduceService({ driver, check, clock, metrics, maxRequestBytes }),
-      budget: new DiskBudget(config['queued.max.request.bytes'], config['barnabas.queued.max.stream.bytes']),
+      budget: new ByteBudget(config['queued.max.request.bytes'], config['barnabas.queued.max.stream.bytes']),
       fetching: { lookup, driver, timers, metrics, maxMessageBytes: config['fetch.max.bytes'], onFault },
       producerIds: new ProducerIds(allocateProducerIds),
     };

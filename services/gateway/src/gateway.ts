@@ -15,6 +15,7 @@ import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower'
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, v1 } from '@barnabas/protocol';
+import { ByteBudget } from '@barnabas/rpc';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import { FollowedView } from './cluster/followed-view.js';
 import type { GatewayConfig } from './config.js';
@@ -22,7 +23,6 @@ import { startHttpServer } from './http/http-server.js';
 import type { HttpServer, MetricsPage } from './http/http-server.js';
 import { GatewayLogService } from './log-service.js';
 import { GatewayMetrics } from './metrics.js';
-import { ByteBudget } from './produce/byte-budget.js';
 import { RecordAppender } from './produce/record-appender.js';
 
 export interface GatewayOptions {

@@ -5,14 +5,13 @@
 import { v1 } from '@barnabas/protocol';
 import type { BarnabasError } from '@barnabas/protocol';
 import { service } from '@barnabas/rpc';
-import type { FaultListener, Handlers, ServiceRegistration } from '@barnabas/rpc';
+import type { ByteBudget, FaultListener, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { GatewayConsume } from './fetch/consume.js';
 import { GatewayFetch } from './fetch/gateway-fetch.js';
 import type { FetchParts } from './fetch/gateway-fetch.js';
 import { initProducerId } from './handlers/init-producer-id.js';
 import { deleteRecords, listOffsets } from './handlers/leader-requests.js';
 import type { GatewayMetrics } from './metrics.js';
-import type { ByteBudget } from './produce/byte-budget.js';
 import { ProduceSession } from './produce/produce-service.js';
 import type { ProduceParts } from './produce/produce-service.js';
 import { ProduceStreamSession } from './produce/produce-stream.js';
@@ -95,7 +94,7 @@ export class GatewayLogService {
     const { produce, limits, budget } = this.#parts;
     this.#admit();
     const bytes = checkRequest(request, limits);
-    budget.admit();
+    budget.admitNow();
     budget.take(bytes);
     try {
       return await new ProduceSession(produce).append(request);

@@ -1,5 +1,7 @@
 export { BatchBuilder, DEFAULT_MAX_BATCH_BYTES } from './builder.js';
 export type { BatchBuilderOptions, BatchFields } from './builder.js';
+export { consumedRecords } from './consumed-records.js';
+export type { ConsumedChunk, ConsumedRecordsOptions, WantedRecords } from './consumed-records.js';
 export { buildTransactionMarker, readControlRecord } from './control.js';
 export type { ControlRecord, TransactionMarker, TransactionOutcome } from './control.js';
 export {

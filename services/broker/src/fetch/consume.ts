@@ -7,11 +7,10 @@
  * anything begins again where it was. INVALID_REQUEST for a partition named twice or a negative count.
  */
 import { InvariantError, present } from '@barnabas/common';
-import { BarnabasError, errorFromProto, toBarnabasError } from '@barnabas/protocol';
-import type { v1 } from '@barnabas/protocol';
+import { BarnabasError, consumedRecords, errorFromProto, toBarnabasError } from '@barnabas/protocol';
+import type { ConsumedChunk, v1 } from '@barnabas/protocol';
 import type { ResponseStream } from '@barnabas/rpc';
 import type { ReplicaPartition } from '../runtime/replica-driver.js';
-import { consumedRecords } from './consumed-records.js';
 import { FetchSession } from './fetch-session.js';
 import type { FetchDependencies } from './fetch-session.js';
 import { startOffset } from './start-position.js';
@@ -52,7 +51,7 @@ export class ConsumeSession {
   /** Fetched and not yet decoded; bounded by the credit. */
   readonly #fetched: v1.FetchResponse[] = [];
   /** The rest of the message that is being sent, and the credit it gives back. */
-  #chunks: Generator<v1.ConsumedRecord[], void, undefined> | undefined;
+  #chunks: Generator<ConsumedChunk, void, undefined> | undefined;
   #chunkCredit = 0;
   #left: number;
   #blocked = false;
@@ -164,15 +163,17 @@ export class ConsumeSession {
     return true;
   }
 
-  #recordsOf(message: v1.FetchResponse): Generator<v1.ConsumedRecord[], void, undefined> {
+  #recordsOf(message: v1.FetchResponse): Generator<ConsumedChunk, void, undefined> {
     const reading = present(this.#readings.get(message.subscriptionId), 'the partition of a subscription');
     const { topic, partition } = reading.partition;
     // What follows `until` came after the call; `done` is when all of it has been sent.
     const until = reading.done ? 0 : reading.until;
-    return consumedRecords({ topic, partition, from: reading.from, until }, message.batches);
+    const wanted = { topic, partition, from: reading.from, until };
+    // The log has checked what it read.
+    return consumedRecords(wanted, message.batches, { checkCrcs: false });
   }
 
-  #write(records: v1.ConsumedRecord[]): void {
+  #write({ records }: ConsumedChunk): void {
     const wanted = records.length > this.#left ? records.slice(0, this.#left) : records;
     this.#left -= wanted.length;
     this.#blocked = !this.stream.write({ records: wanted });

@@ -10,6 +10,7 @@
 import { InvariantError } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
+import type { ByteAccount } from '@barnabas/rpc';
 import type { Acks, PartitionName, ProduceOutcome } from '../core/index.js';
 import type { BrokerMetrics } from '../runtime/metrics.js';
 import type { ProduceToken, ReplicaDriver } from '../runtime/replica-driver.js';
@@ -19,12 +20,6 @@ import type { EntryCheck } from './entry-check.js';
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** A request names few partitions; a larger count is a mistake or an attack. */
 const MAX_ENTRIES = 10_000;
-
-/** Where the bytes of a request are accounted for while they wait for the disk. */
-export interface Budget {
-  take(bytes: number): void;
-  give(bytes: number): void;
-}
 
 export interface ProduceServiceOptions {
   readonly driver: ReplicaDriver;
@@ -60,7 +55,7 @@ export class ProduceService {
   }
 
   /** Hands every entry on, in order and at once. `done` is called once, when every entry has its answer. */
-  submit(request: v1.ProduceRequest, budget: Budget, done: (response: v1.ProduceResponse) => void): void {
+  submit(request: v1.ProduceRequest, budget: ByteAccount, done: (response: v1.ProduceResponse) => void): void {
     const { clock } = this.options;
     const acks = acksOf(request.acks);
     const deadline = clock.monotonic() + (request.timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : request.timeoutMs);
@@ -77,7 +72,7 @@ export class ProduceService {
     index: number,
     acks: Acks,
     deadline: number,
-    budget: Budget,
+    budget: ByteAccount,
   ): void {
     const { driver, check, metrics } = this.options;
     try {
@@ -125,7 +120,7 @@ class EntryToken implements ProduceToken {
     private readonly index: number,
     private readonly at: PartitionName,
     private readonly bytes: number,
-    private readonly budget: Budget,
+    private readonly budget: ByteAccount,
     private readonly metrics: BrokerMetrics,
   ) {
     budget.take(bytes);

@@ -7,19 +7,18 @@
  * order (R1 of rpc) and each is handed on in the turn in which it arrives.
  *
  * Bounds: the stream is not read from while its bytes, or the broker's, wait for the disk
- * (disk-budget.ts), nor while its client does not read answers. A client that goes away in the
+ * (ByteBudget of rpc), nor while its client does not read answers. A client that goes away in the
  * middle loses its answers; what it sent whole is appended.
  */
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
 import { InvariantError } from '@barnabas/common';
-import type { MessageStream } from '@barnabas/rpc';
-import type { DiskBudget, StreamBudget } from './disk-budget.js';
+import type { ByteBudget, MessageStream, StreamShare } from '@barnabas/rpc';
 import type { ProduceService } from './produce-service.js';
 
 type Stream = MessageStream<v1.ProduceStreamRequest, v1.ProduceStreamResponse>;
 
 export class ProduceStreamSession {
-  readonly #budget: StreamBudget;
+  readonly #share: StreamShare;
   #unanswered = 0;
   #ended = false;
   #closed = false;
@@ -29,9 +28,9 @@ export class ProduceStreamSession {
   constructor(
     private readonly stream: Stream,
     private readonly service: ProduceService,
-    budget: DiskBudget,
+    budget: ByteBudget,
   ) {
-    this.#budget = budget.stream({ pause: () => this.#hold('disk'), resume: () => this.#release('disk') });
+    this.#share = budget.stream({ pause: () => this.#hold('disk'), resume: () => this.#release('disk') });
     stream.handle({
       onMessage: (message) => this.#receive(message),
       onDrain: () => this.#release('answers'),
@@ -41,7 +40,7 @@ export class ProduceStreamSession {
       },
       onClose: () => {
         this.#closed = true;
-        this.#budget.close();
+        this.#share.close();
       },
     });
   }
@@ -61,7 +60,7 @@ export class ProduceStreamSession {
   #submit(correlationId: number, request: v1.ProduceRequest): void {
     const silent = request.acks === v1.Acks.NONE;
     this.#unanswered += 1;
-    this.service.submit(request, this.#budget, (response) => {
+    this.service.submit(request, this.#share, (response) => {
       this.#unanswered -= 1;
       if (!silent) this.#write({ correlationId, response, error: undefined });
       this.#endWhenDone();

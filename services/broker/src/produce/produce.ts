@@ -6,13 +6,13 @@
  * Everything else is in the results.
  */
 import type { v1 } from '@barnabas/protocol';
-import type { DiskBudget } from './disk-budget.js';
+import type { ByteBudget } from '@barnabas/rpc';
 import type { ProduceService } from './produce-service.js';
 
 export async function produce(
   request: v1.ProduceRequest,
   service: ProduceService,
-  budget: DiskBudget,
+  budget: ByteBudget,
 ): Promise<v1.ProduceResponse> {
   const bytes = service.admissible(request);
   await budget.admit(bytes);

@@ -14,11 +14,9 @@
 import { FetchSession } from '@barnabas/client';
 import type { FetchedData } from '@barnabas/client';
 import { present } from '@barnabas/common';
-import type { v1 } from '@barnabas/protocol';
-import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
+import type { ConsumedChunk, v1 } from '@barnabas/protocol';
+import { BarnabasError, consumedRecords, toBarnabasError } from '@barnabas/protocol';
 import type { CallContext, ResponseStream } from '@barnabas/rpc';
-import { consumedRecords } from './consumed-records.js';
-import type { Chunk } from './consumed-records.js';
 import { planConsume } from './consume-plan.js';
 import type { ConsumePlan, Reading } from './consume-plan.js';
 import type { FetchParts } from './gateway-fetch.js';
@@ -38,7 +36,7 @@ export class GatewayConsume {
   #fetched: Fetched[] = [];
   #fetchedBytes = 0;
   /** The rest of the message that is being sent. */
-  #chunks: Generator<Chunk, void, undefined> | undefined;
+  #chunks: Generator<ConsumedChunk, void, undefined> | undefined;
   #left: number;
   #isBlocked = false;
   #isFlowing = false;
@@ -133,14 +131,15 @@ export class GatewayConsume {
     return true;
   }
 
-  #chunksOf({ reading, data }: Fetched): Generator<Chunk, void, undefined> {
+  #chunksOf({ reading, data }: Fetched): Generator<ConsumedChunk, void, undefined> {
     const { from } = reading;
     // Of a partition that has been read to its end, what still comes was written after the call.
     const until = this.#open.has(reading) ? reading.until : from;
-    return consumedRecords({ topic: this.#request.topic, partition: reading.partition, from, until }, data.batches);
+    const wanted = { topic: this.#request.topic, partition: reading.partition, from, until };
+    return consumedRecords(wanted, data.batches, { checkCrcs: true });
   }
 
-  #write({ records, bytes }: Chunk): void {
+  #write({ records, bytes }: ConsumedChunk): void {
     const wanted = records.length > this.#left ? records.slice(0, this.#left) : records;
     this.#left -= wanted.length;
     this.#parts.metrics.consumed(this.#request.topic, wanted.length, bytes);

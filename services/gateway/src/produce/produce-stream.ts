@@ -4,13 +4,12 @@
  * error, and the stream goes on.
  *
  * Bounds: the stream is not read from while too many of its bytes, or the gateway's, are on their way
- * (byte-budget.ts), nor while its client does not read answers. A client that goes away in the middle
+ * (ByteBudget of rpc), nor while its client does not read answers. A client that goes away in the middle
  * loses its answers; what it sent whole is appended.
  */
 import { InvariantError } from '@barnabas/common';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
-import type { MessageStream } from '@barnabas/rpc';
-import type { ByteBudget, StreamShare } from './byte-budget.js';
+import type { ByteBudget, MessageStream, StreamShare } from '@barnabas/rpc';
 import { ProduceSession } from './produce-service.js';
 import type { ProduceParts } from './produce-service.js';
 import { checkRequest } from './request-check.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { DiskBudget } from './disk-budget.js';
-import type { Pausable, StreamBudget } from './disk-budget.js';
+import { ByteBudget } from './byte-budget.js';
+import type { Pausable, StreamShare } from './byte-budget.js';
 
 class Stream implements Pausable {
   paused = false;
@@ -14,13 +14,13 @@ class Stream implements Pausable {
   }
 }
 
-describe('the disk budget', () => {
+describe('the byte budget', () => {
   it('pauses one stream beyond its share, and resumes it at half', () => {
-    const budget = new DiskBudget(1000, 100);
+    const budget = new ByteBudget(1000, 100);
     const [greedy, modest] = [new Stream(), new Stream()];
     const share = budget.stream(greedy);
     budget.stream(modest);
-    share.take(101);
+    for (const bytes of [50, 50, 1]) share.take(bytes);
     expect([greedy.paused, modest.paused]).toEqual([true, false]);
     share.give(50);
     expect(greedy.paused).toBe(true);
@@ -28,11 +28,11 @@ describe('the disk budget', () => {
     expect(greedy.paused).toBe(false);
   });
 
-  it('pauses every stream when the broker is beyond its share, also one that comes then', () => {
-    const budget = new DiskBudget(100, 1000);
+  it('pauses every stream when the role is beyond its share, also one that comes then', () => {
+    const budget = new ByteBudget(100, 1000);
     const early = new Stream();
     budget.stream(early);
-    budget.take(101);
+    for (const bytes of [50, 51]) budget.take(bytes);
     const late = new Stream();
     const share = budget.stream(late);
     expect([early.paused, late.paused]).toEqual([true, true]);
@@ -42,7 +42,7 @@ describe('the disk budget', () => {
   });
 
   it('lets unary calls wait in line, in order, and refuses what the line has no room for', async () => {
-    const budget = new DiskBudget(100, 100);
+    const budget = new ByteBudget(100, 100);
     expect(budget.admit(1_000)).toBeUndefined();
     budget.take(101);
     const entered: number[] = [];
@@ -56,14 +56,73 @@ describe('the disk budget', () => {
     expect(budget.admit(1)).toBeUndefined();
   });
 
-  it('leaves no stream paused and nobody in line once everything is written', async () => {
+  it('refuses at once the unary call that is not to wait, also while others are in line', async () => {
+    const budget = new ByteBudget(100, 100);
+    budget.take(100);
+    expect(() => budget.admitNow()).not.toThrow();
+    budget.take(1);
+    const refused = expect.objectContaining({
+      errorName: 'THROTTLING_QUOTA_EXCEEDED',
+      message: expect.stringContaining('queued.max.request.bytes') as string,
+    }) as Error;
+    expect(() => budget.admitNow()).toThrow(refused);
+    const waiting = [100, 0].map((bytes) => Promise.resolve(budget.admit(bytes)));
+    budget.give(100);
+    // All the room went to the first in line: the second is still there.
+    expect(budget.isFull).toBe(false);
+    expect(() => budget.admitNow()).toThrow(refused);
+    budget.give(1);
+    await Promise.all(waiting);
+    expect(() => budget.admitNow()).not.toThrow();
+  });
+
+  it('tells once when all is given back, of requests that weigh nothing too', () => {
+    const budget = new ByteBudget(100, 100);
+    let told = 0;
+    budget.whenEmpty(() => (told += 1));
+    expect(told).toBe(1);
+    const share = budget.stream(new Stream());
+    share.take(0);
+    budget.take(10);
+    budget.whenEmpty(() => (told += 1));
+    budget.give(10);
+    expect(told).toBe(1);
+    share.give(0);
+    expect(told).toBe(2);
+    budget.take(1);
+    budget.give(1);
+    expect(told).toBe(2);
+  });
+
+  it('does not tell who no longer wants to know', () => {
+    const budget = new ByteBudget(100, 100);
+    budget.take(1);
+    const stop = budget.whenEmpty(() => {
+      throw new Error('was told');
+    });
+    stop();
+    budget.give(1);
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('finds out when more is given back than was taken (B1)', () => {
+    const budget = new ByteBudget(100, 100);
+    budget.take(2);
+    expect(() => budget.give(3)).toThrow('B1');
+    const weightless = new ByteBudget(100, 100);
+    weightless.take(0);
+    weightless.give(0);
+    expect(() => weightless.give(0)).toThrow('B1');
+  });
+
+  it('leaves no stream paused and nobody in line once everything is given back', async () => {
     const step = fc.record({ stream: fc.nat(2), bytes: fc.integer({ min: 1, max: 80 }), take: fc.boolean() });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 100 }), async (steps) => {
-        const budget = new DiskBudget(200, 100);
+        const budget = new ByteBudget(200, 100);
         const streams = [new Stream(), new Stream(), new Stream()];
         const shares = streams.map((stream) => budget.stream(stream));
-        const held: { share: StreamBudget; bytes: number }[] = [];
+        const held: { share: StreamShare; bytes: number }[] = [];
         const line: Promise<void>[] = [];
         let sum = 0;
         for (const { stream, bytes, take } of steps) {
