@@ -11,6 +11,7 @@ import { backoffMs, sleep } from './backoff.js';
 import type { Endpoint } from './broker-endpoints.js';
 import type { ClusterRouter } from './cluster-router.js';
 import { isUnreachable } from './node-pool.js';
+import { ReportLimit } from './report-limit.js';
 
 /** The wire's answer about one entry. */
 interface EntryResult {
@@ -42,12 +43,14 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
   readonly #open: Set<Entry>;
   /** The last answer of each; of those open, a failure that may pass. */
   readonly #outcomes = new Map<Entry, Result | BarnabasError>();
+  readonly #reports: ReadonlyMap<Entry, ReportLimit>;
 
   constructor(router: ClusterRouter, call: LeaderCall<Entry, Result>) {
     this.#router = router;
     this.#call = call;
     this.#deadlineMs = this.#now() + call.timeoutMs;
     this.#open = new Set(call.entries);
+    this.#reports = new Map(call.entries.map((entry) => [entry, new ReportLimit()]));
   }
 
   async ensureTopics(): Promise<void> {
@@ -111,7 +114,7 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
 
   #fail(endpoint: Endpoint, entry: Entry, error: BarnabasError): void {
     this.#router.reportRefusal(endpoint, error);
-    if (error.retriable) this.#outcomes.set(entry, error);
+    if (this.#reports.get(entry)?.isFinal(error) === false) this.#outcomes.set(entry, error);
     else this.#close(entry, error);
   }
 

@@ -159,4 +159,28 @@ describe('calls to leaders', () => {
       .listOffsets([{ topic: 't', partition: 0, spec: 'latest' }], { timeoutMs: 700 });
     await expect(harness.run(asking)).rejects.toMatchObject({ errorName: 'LEADER_NOT_AVAILABLE' });
   });
+
+  test('tell of a corrupt log long before their time is up, but not at the first word of it', async () => {
+    start();
+    let asked = 0;
+    let isCorrupt = true;
+    harness.cluster.intercept(({ method }) => {
+      if (method !== 'ListOffsets') return undefined;
+      asked += 1;
+      return isCorrupt ? { kind: 'error', error: 'KAFKA_STORAGE_ERROR' } : undefined;
+    });
+    const { clock } = harness.environment;
+    const begun = clock.monotonic();
+    const ask = () => harness.client.admin().listOffsets([{ topic: 't', partition: 0, spec: 'latest' }]);
+    await expect(harness.run(ask())).rejects.toMatchObject({ errorName: 'KAFKA_STORAGE_ERROR' });
+    expect(asked).toBe(5);
+    expect(clock.monotonic() - begun).toBeLessThan(10_000);
+    // Another replica takes the lead meanwhile.
+    asked = 0;
+    const asking = ask();
+    await settle(20);
+    isCorrupt = false;
+    expect(asked).toBeGreaterThan(0);
+    expect((await harness.run(asking))[0]?.offset).toBe(0);
+  });
 });

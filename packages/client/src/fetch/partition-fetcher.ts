@@ -8,6 +8,7 @@ import type { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { leaderName } from '../cluster/cluster-router.js';
 import type { LeaderEndpoint } from '../cluster/cluster-router.js';
+import { ReportLimit } from '../cluster/report-limit.js';
 import type { TopicPartition } from '../records.js';
 import type { LeaderFetchStream } from './leader-fetch-stream.js';
 
@@ -47,9 +48,6 @@ export interface AttachmentPorts {
   onEnd(error: BarnabasError): void;
 }
 
-/** Failures to be reported, with no data between them, before the reader is told: about a second. */
-const MAX_REPORTS = 5;
-
 export class PartitionFetcher {
   readonly topic: string;
   readonly partition: number;
@@ -58,7 +56,7 @@ export class PartitionFetcher {
   #nextOffset: number;
   #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
   #failures = 0;
-  #reports = 0;
+  readonly #reports = new ReportLimit();
   #retryAtMs = 0;
   #failedLeader = '';
 
@@ -122,14 +120,9 @@ export class PartitionFetcher {
     this.#failedLeader = leaderName(leader);
   }
 
-  /**
-   * Whether the reader must be told of this failure. Of those that a person must look at (a corrupt log,
-   * for example) a few are waited out, in case another replica takes the lead; a reader has no deadline
-   * and would otherwise wait for ever without a word.
-   */
+  /** Whether the reader must be told of this failure; counts it. A reader has no deadline and would otherwise wait for ever. */
   isFinal(error: BarnabasError): boolean {
-    if (!error.retriable) return true;
-    return error.action === 'report' && ++this.#reports >= MAX_REPORTS;
+    return this.#reports.isFinal(error);
   }
 
   fail(error: BarnabasError): void {
@@ -139,7 +132,7 @@ export class PartitionFetcher {
   #deliver(response: v1.FetchResponse, ports: AttachmentPorts): void {
     const { batches } = response;
     this.#failures = 0;
-    if (batches.length > 0) this.#reports = 0;
+    if (batches.length > 0) this.#reports.reset();
     this.#nextOffset = response.nextOffset;
     ports.received(batches.length);
     let isReleased = false;
