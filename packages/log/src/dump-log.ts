@@ -19,14 +19,21 @@ export type DumpedEntry =
       readonly offset: number;
       readonly header: BatchHeader;
       readonly bytes: Buffer;
-      /** The batch does not begin where the one before it ended. */
+      /** Batches are missing before it: it does not begin where the one before it ended, and no damaged batch lies between. */
       readonly gapBefore: boolean;
       /** Everything before it was synced when it was written. */
       readonly afterSync: boolean;
     }
   | { readonly kind: 'segmentEnd'; readonly offset: number; readonly end: SegmentEnd }
   /** Never decoded further; `offset` is -1 where not even the key makes sense. */
-  | { readonly kind: 'corrupt'; readonly offset: number; readonly bytes: Buffer; readonly why: string };
+  | {
+      readonly kind: 'corrupt';
+      readonly offset: number;
+      readonly bytes: Buffer;
+      readonly why: string;
+      /** By its key; else it is a segment end, or nobody knows. */
+      readonly isBatch: boolean;
+    };
 
 export interface DumpOptions {
   /** From the batch at or behind this offset. */
@@ -52,7 +59,7 @@ export async function* dumpLog(
     for await (const entries of store.read({ chunkBytes: CHUNK_BYTES })) {
       for (const entry of entries) {
         const dumped = judge(entry, expected);
-        if (dumped.kind === 'batch') expected = dumped.header.lastOffset + 1;
+        expected = expectedAfter(dumped, expected);
         if (dumped.offset === -1 || dumped.offset >= fromOffset) yield dumped;
       }
     }
@@ -61,27 +68,44 @@ export async function* dumpLog(
   }
 }
 
+/**
+ * Where the next batch has to begin; undefined when nobody knows. A damaged batch does not say how far
+ * it reaches, so what follows it is no gap.
+ */
+function expectedAfter(dumped: DumpedEntry, expected: number | undefined): number | undefined {
+  switch (dumped.kind) {
+    case 'batch':
+      return dumped.header.lastOffset + 1;
+    case 'corrupt':
+      return dumped.isBatch ? undefined : expected;
+    case 'segmentEnd':
+      return expected;
+  }
+}
+
 function judge({ key, value }: Entry, expected: number | undefined): DumpedEntry {
   const decoded = decodeKey(key);
   if (decoded === undefined) {
-    return { kind: 'corrupt', offset: -1, bytes: value, why: `the key ${key.toString('hex')} is none of ours` };
+    const why = `the key ${key.toString('hex')} is none of ours`;
+    return { kind: 'corrupt', offset: -1, bytes: value, why, isBatch: false };
   }
   const { offset, kind } = decoded;
   if (kind === 'segmentEnd') {
     const end = decodeSegmentEnd(value);
-    return end === undefined
-      ? { kind: 'corrupt', offset, bytes: value, why: 'the segment end is damaged (its content can be derived again)' }
-      : { kind, offset, end };
+    if (end !== undefined) return { kind, offset, end };
+    const why = 'the segment end is damaged (its content can be derived again)';
+    return { kind: 'corrupt', offset, bytes: value, why, isBatch: false };
   }
   try {
     const header = validateBatch(value);
     if (header.baseOffset !== offset || header.sizeInBytes !== value.length) {
       const why = `a batch of ${header.sizeInBytes} bytes at ${header.baseOffset} is stored there in ${value.length} bytes`;
-      return { kind: 'corrupt', offset, bytes: value, why };
+      return { kind: 'corrupt', offset, bytes: value, why, isBatch: true };
     }
     const gapBefore = expected !== undefined && expected !== offset;
     return { kind: 'batch', offset, header, bytes: value, gapBefore, afterSync: kind === 'batchAfterSync' };
   } catch (error) {
-    return { kind: 'corrupt', offset, bytes: value, why: error instanceof Error ? error.message : String(error) };
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'corrupt', offset, bytes: value, why, isBatch: true };
   }
 }

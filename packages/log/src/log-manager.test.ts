@@ -318,17 +318,17 @@ describe('over LevelDB', () => {
   it('names damage and gaps in a dump without stopping there', async () => {
     world = level();
     const log = await world.open();
-    for (const value of ['a', 'b', 'c', 'd']) await world.append(log, [value]).stable;
+    for (const value of ['a', 'b', 'c', 'd', 'e']) await world.append(log, [value]).stable;
     await world.stop();
     const directory = join(root, `orders-3.${TOPIC_ID}`);
     const store = await levelStoreFactory.open(directory);
     const { entries } = await store.readChunk({ chunkBytes: 1e6 });
-    const [, second, third, , end] = entries;
-    if (second === undefined || third === undefined || end === undefined) throw new Error('entries are missing');
+    const [, second, , fourth, , end] = entries;
+    if (second === undefined || fourth === undefined || end === undefined) throw new Error('entries are missing');
     await store.write(
       [
         { type: 'put', key: second.key, value: Buffer.from(second.value).fill(0, 65) },
-        { type: 'del', key: third.key },
+        { type: 'del', key: fourth.key },
         { type: 'put', key: end.key, value: Buffer.alloc(3) },
         { type: 'put', key: Buffer.from('zzz'), value: Buffer.alloc(0) },
       ],
@@ -339,11 +339,20 @@ describe('over LevelDB', () => {
     expect(dumped.map((entry) => [entry.kind, entry.offset])).toEqual([
       ['batch', 0],
       ['corrupt', 1],
-      ['batch', 3],
-      ['corrupt', 4],
+      ['batch', 2],
+      ['batch', 4],
+      ['corrupt', 5],
       ['corrupt', -1],
     ]);
-    expect(dumped[2]).toMatchObject({ gapBefore: true });
+    // What a damaged batch covers is damaged, not missing.
+    expect(dumped.map((entry) => entry.kind === 'batch' && entry.gapBefore)).toEqual([
+      false,
+      false,
+      false,
+      true,
+      false,
+      false,
+    ]);
     expect(dumped[1]).toMatchObject({ why: expect.stringContaining('CRC') });
   });
 });
