@@ -3,7 +3,7 @@
  * private picture of the files: nothing in the directory is changed, whatever state it is in.
  */
 import { basename } from 'node:path';
-import { validateBatch } from '@barnabas/protocol';
+import { BarnabasError, validateBatch } from '@barnabas/protocol';
 import type { BatchHeader } from '@barnabas/protocol';
 import { levelStoreFactory } from '@barnabas/store';
 import type { Entry, StoreFactory } from '@barnabas/store';
@@ -11,6 +11,7 @@ import { decodeKey } from './keys.js';
 import { parseDirectoryName } from './log-directory.js';
 import { decodeSegmentEnd } from './segment-end.js';
 import type { SegmentEnd } from './segment-end.js';
+import { damagedBatchOffline } from './storage-errors.js';
 import type { TopicPartition } from './types.js';
 
 export type DumpedEntry =
@@ -105,7 +106,8 @@ function judge({ key, value }: Entry, expected: number | undefined): DumpedEntry
     const gapBefore = expected !== undefined && expected !== offset;
     return { kind: 'batch', offset, header, bytes: value, gapBefore, afterSync: kind === 'batchAfterSync' };
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    if (!(error instanceof BarnabasError)) throw error;
+    const why = damagedBatchOffline(error);
     return { kind: 'corrupt', offset, bytes: value, why, isBatch: true };
   }
 }

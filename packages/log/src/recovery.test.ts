@@ -68,6 +68,20 @@ describe('recovery after a crash', () => {
     await offlineAt(readAll(log), 0);
   });
 
+  it('tells of a damaged batch as one that is stored, and what to do', async () => {
+    const log = await world.open();
+    await fill(log, 2);
+    world.crash();
+    disk().corrupt(batchKey(0), flip);
+    const refused: unknown = await world.open().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refused).toMatchObject({
+      message: expect.stringMatching(/the stored batch is damaged .* fails its CRC.*let it be fetched again/),
+    });
+  });
+
   it('finds nothing to recover after a clean stop', async () => {
     const log = await world.open();
     await fill(log, 5);

@@ -7,8 +7,18 @@ export function nameOf({ topic, partition }: Pick<TopicPartition, 'topic' | 'par
   return `${topic}-${partition}`;
 }
 
-const WHAT_TO_DO =
-  'nothing of this replica is served until its copy is replaced: let it be fetched again from a replica in sync, or restore the directory';
+const REPLACE_IT = 'let it be fetched again from a replica in sync, or restore the directory';
+const WHAT_TO_DO = `nothing of this replica is served until its copy is replaced: ${REPLACE_IT}`;
+
+/** What validation found wrong with a batch from disk. */
+export function damagedBatch({ message }: BarnabasError): string {
+  return `the stored batch is damaged (${message})`;
+}
+
+/** The same for one who reads the directory without a broker. */
+export function damagedBatchOffline(error: BarnabasError): string {
+  return `${damagedBatch(error)}; the copy of this replica must be replaced: ${REPLACE_IT}`;
+}
 
 /** What is on disk is not what was written. */
 export function corruptLog(log: TopicPartition, offset: number, why: string, cause?: unknown): BarnabasError {

@@ -9,6 +9,7 @@ import type { BatchHeader } from '@barnabas/protocol';
 import type { Entry, KeyValueStore } from '@barnabas/store';
 import { decodeKey, keyAt, keyBehindSegmentEnd } from './keys.js';
 import type { EntryKind, LogKey } from './keys.js';
+import { damagedBatch } from './storage-errors.js';
 import type { ReadRequest, ReadResult } from './types.js';
 
 const SCAN_CHUNK_BYTES = 4 * 1024 * 1024;
@@ -55,7 +56,7 @@ function verified(value: Buffer, offset: number): BatchHeader {
     return validateBatch(value);
   } catch (error) {
     if (!(error instanceof BarnabasError)) throw error;
-    throw new CorruptEntry(offset, `the stored batch is damaged (${error.message})`, { cause: error });
+    throw new CorruptEntry(offset, damagedBatch(error), { cause: error });
   }
 }
 

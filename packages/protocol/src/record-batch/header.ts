@@ -67,12 +67,16 @@ export function validateBatch(buffer: Buffer, at = 0, limits: BatchLimits = {}):
   }
   const crc = computeCrc(buffer, at, header.sizeInBytes);
   if (crc !== header.crc) {
-    throw new BarnabasError('CORRUPT_MESSAGE', `the batch at byte ${at} fails its CRC: it was damaged on its way`, {
-      at,
-      baseOffset: header.baseOffset,
-      expected: header.crc,
-      actual: crc,
-    });
+    throw new BarnabasError(
+      'CORRUPT_MESSAGE',
+      `the batch at byte ${at} fails its CRC: its bytes have changed since it was built`,
+      {
+        at,
+        baseOffset: header.baseOffset,
+        expected: header.crc,
+        actual: crc,
+      },
+    );
   }
   return header;
 }
