@@ -61,7 +61,7 @@ export const gatewayConfig = defineConfig(
     }),
 
     // What one request, stream or client may cost.
-    'message.max.bytes': key(integer({ min: 1024 }), {
+    'message.max.bytes': key(integer({ min: 0 }), {
       default: 1_048_588,
       doc: 'The largest batch that the gateway makes of records; as large as the brokers take.',
     }),

@@ -69,6 +69,12 @@ describe('batches', () => {
     expect(cluster.broker(2).values('clicks', 0)).toEqual(['x']);
   });
 
+  test('of records are as small as the configuration says, down to none at all', async () => {
+    await twoBrokers({ 'message.max.bytes': 0 });
+    const response = await cluster.log.produce(request(recordsEntry('clicks', ['a'], { partition: 0 })));
+    expect(codes(response)).toEqual([code('MESSAGE_TOO_LARGE')]);
+  });
+
   test('fail with REQUEST_TIMED_OUT when nobody leads in time', async () => {
     await twoBrokers();
     cluster.controller.moveLeader('clicks', 0, -1);
