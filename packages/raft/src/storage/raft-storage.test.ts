@@ -88,6 +88,24 @@ describe('RaftStorage', () => {
     });
   });
 
+  it('answers only for what no crash can take back, also where the process before had not synced it', async () => {
+    const { storage } = await open();
+    jest.spyOn(store, 'write').mockImplementationOnce(async (operations) => {
+      await store.write(operations, { sync: false });
+      throw new Error('the sync failed');
+    });
+    const persisting = storage.persist(
+      group({ entries: [entry(1, 1)], hardState: { term: 1, votedFor: 3 } }),
+      undefined,
+    );
+    await expect(persisting).rejects.toThrow('the sync failed');
+    await store.close();
+    store = await disks.open('disk');
+    const { recovered } = await open();
+    expect(recovered.hardState).toEqual({ term: 1, votedFor: 3 });
+    expect((await crashAndOpen()).recovered).toEqual(recovered);
+  });
+
   it('replaces the tail of the log by a shorter one', async () => {
     const { storage } = await open();
     const first = [1, 2, 3, 4, 5].map((index) => entry(index, 1));

@@ -46,6 +46,9 @@ export class RaftStorage {
     logger: Logger,
   ): Promise<{ readonly storage: RaftStorage; readonly recovered: RecoveredState }> {
     const { hardState, pointer, entries, nextSnapshotId } = await recover(store, identity, logger);
+    // What the process before wrote may not be on disk, if its sync failed: but from here on this node
+    // answers for all that it has read, its vote first.
+    await store.sync();
     const lastIndex = entries.at(-1)?.index ?? pointer.mark.index;
     const storage = new RaftStorage(store, pointer, lastIndex, nextSnapshotId);
     return { storage, recovered: { hardState, snapshot: pointer.mark, entries } };
