@@ -201,7 +201,8 @@ class GatewayRole implements Gateway {
       lingerMs: config['linger.ms'],
       batchSize: config['batch.size'],
       bufferMemory: config['buffer.memory'],
-      maxRequestSize: config['message.max.bytes'],
+      // A producer takes no limit of 0; no record fits into 1 byte either.
+      maxRequestSize: Math.max(1, config['message.max.bytes']),
       compressionType: config['gateway.compression.type'],
       requestTimeoutMs: config['request.timeout.ms'],
       deliveryTimeoutMs: config['delivery.timeout.ms'],
