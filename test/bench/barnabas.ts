@@ -87,8 +87,8 @@ export class Subject {
     const producer = this.client.producer({
       acks,
       lingerMs: 5,
-      batchSize: 64 * 1024,
-      bufferMemory: 32 * MiB,
+      batchSize: 256 * 1024,
+      bufferMemory: 16 * MiB,
       maxRequestSize: 4 * MiB,
     });
     const records = Math.ceil(totalBytes / recordBytes);

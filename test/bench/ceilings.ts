@@ -3,7 +3,6 @@
  * grpc-js alone, each with 64 KiB at a time.
  */
 import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -67,17 +66,16 @@ export interface RawGrpc {
   readonly echo: Throughput;
 }
 
-/** One bidirectional stream of plain grpc-js between two processes, as fast as flow control lets it. */
-export async function rawGrpc(bytes: number): Promise<RawGrpc> {
-  const child: ChildProcess = fork(path.join(__dirname, 'raw-grpc-server.js'), {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
+/** One bidirectional stream of plain grpc-js between two processes; `wide` as in raw-grpc.ts. */
+export async function rawGrpc(bytes: number, wide: boolean): Promise<RawGrpc> {
+  const program = path.join(__dirname, 'raw-grpc-server.js');
+  const child = fork(program, [wide ? 'wide' : 'plain'], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   try {
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     const messages = Math.ceil(bytes / CHUNK);
     const run = async (method: 'Upload' | 'Echo'): Promise<Throughput> => {
-      await rawClient(port, method, CHUNK, Math.ceil(messages / 4));
-      const seconds = await timed(() => rawClient(port, method, CHUNK, messages));
+      await rawClient(port, method, wide, CHUNK, Math.ceil(messages / 4));
+      const seconds = await timed(() => rawClient(port, method, wide, CHUNK, messages));
       return { bytesPerSecond: (messages * CHUNK) / seconds };
     };
     return { upload: await run('Upload'), echo: await run('Echo') };

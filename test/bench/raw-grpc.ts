@@ -1,7 +1,6 @@
 /**
  * Plain grpc-js with nothing of Barnabas around it: one service with two bidirectional methods whose
- * messages are Buffers as they are. The windows are widened on both sides, as ours are: the ceiling
- * is what grpc-js can do, not what its defaults do.
+ * messages are Buffers as they are.
  */
 import * as grpc from '@grpc/grpc-js';
 import type { Http2Server } from 'node:http2';
@@ -20,25 +19,13 @@ const method = (path: string) => ({
 
 const service = { Upload: method('/raw.Raw/Upload'), Echo: method('/raw.Raw/Echo') };
 const WINDOW = 8 * 1024 * 1024;
-const OPTIONS: grpc.ChannelOptions = {
-  'grpc.max_receive_message_length': -1,
-  'grpc-node.flow_control_window': WINDOW,
-};
+const PLAIN: grpc.ChannelOptions = { 'grpc.max_receive_message_length': -1 };
+const WIDE: grpc.ChannelOptions = { ...PLAIN, 'grpc-node.flow_control_window': WINDOW };
 
-export function rawServer(): Promise<{ port: number; stop(): void }> {
-  const server = new grpc.Server(OPTIONS);
-  // The option above is the client's; a server's window has no public option.
-  const insides = server as unknown as {
-    commonServerOptions: { settings?: object };
-    createHttp2Server(credentials: grpc.ServerCredentials): Http2Server;
-  };
-  insides.commonServerOptions = {
-    ...insides.commonServerOptions,
-    settings: { ...insides.commonServerOptions.settings, initialWindowSize: WINDOW },
-  };
-  const create = insides.createHttp2Server.bind(server);
-  insides.createHttp2Server = (credentials) =>
-    create(credentials).on('session', (session) => session.setLocalWindowSize(WINDOW));
+/** `wide`: flow-control windows widened on both sides, as ours are; otherwise as grpc-js comes. */
+export function rawServer(wide: boolean): Promise<{ port: number; stop(): void }> {
+  const server = new grpc.Server(wide ? WIDE : PLAIN);
+  if (wide) widen(server);
 
   const acknowledgement = Buffer.from('ok');
   server.addService(service as grpc.ServiceDefinition, {
@@ -47,12 +34,7 @@ export function rawServer(): Promise<{ port: number; stop(): void }> {
       call.on('end', () => call.end());
     },
     Echo: (call: grpc.ServerDuplexStream<Buffer, Buffer>) => {
-      call.on('data', (bytes: Buffer) => {
-        if (!call.write(bytes)) {
-          call.pause();
-          call.once('drain', () => call.resume());
-        }
-      });
+      call.on('data', (bytes: Buffer) => call.write(bytes));
       call.on('end', () => call.end());
     },
   });
@@ -64,27 +46,31 @@ export function rawServer(): Promise<{ port: number; stop(): void }> {
   });
 }
 
+/** Messages on their way at once: enough to keep both sides busy, and no more than the windows hold. */
+const IN_FLIGHT = 64;
+
 /** Sends `messages` messages of `size` bytes and waits until each has been answered. */
-export function rawClient(port: number, name: 'Upload' | 'Echo', size: number, messages: number): Promise<void> {
+export function rawClient(
+  port: number,
+  name: 'Upload' | 'Echo',
+  wide: boolean,
+  size: number,
+  messages: number,
+): Promise<void> {
   const Client = grpc.makeGenericClientConstructor(service as grpc.ServiceDefinition, 'Raw');
-  const client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), OPTIONS);
+  const client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), wide ? WIDE : PLAIN);
   const stream = client.makeBidiStreamRequest(service[name].path, identity, identity);
   const message = Buffer.alloc(size, 7);
   return new Promise((resolve, reject) => {
     let sent = 0;
     let answered = 0;
     const send = () => {
-      while (sent < messages) {
-        sent++;
-        if (!stream.write(message)) {
-          stream.once('drain', send);
-          return;
-        }
-      }
+      for (; sent < messages && sent - answered < IN_FLIGHT; sent++) stream.write(message);
     };
     stream.on('data', () => {
       answered++;
       if (answered === messages) stream.end();
+      else send();
     });
     stream.on('error', reject);
     stream.on('end', () => {
@@ -93,4 +79,19 @@ export function rawClient(port: number, name: 'Upload' | 'Echo', size: number, m
     });
     send();
   });
+}
+
+/** The option for a client's window has no counterpart for servers. */
+function widen(server: grpc.Server): void {
+  const insides = server as unknown as {
+    commonServerOptions: { settings?: object };
+    createHttp2Server(credentials: grpc.ServerCredentials): Http2Server;
+  };
+  insides.commonServerOptions = {
+    ...insides.commonServerOptions,
+    settings: { ...insides.commonServerOptions.settings, initialWindowSize: WINDOW },
+  };
+  const create = insides.createHttp2Server.bind(server);
+  insides.createHttp2Server = (credentials) =>
+    create(credentials).on('session', (session) => session.setLocalWindowSize(WINDOW));
 }
