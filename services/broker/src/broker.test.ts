@@ -3,7 +3,15 @@ import { MemoryStoreFactory } from '@barnabas/store';
 import { brokerConfig } from './config.js';
 import { CLUSTER_ID } from './test-kit/scripted-controller.js';
 import { BROKER_ADDRESS, TestBroker } from './test-kit/test-broker.js';
-import { errorCodeOf, eventually, produceRequest, recordsEntry } from './test-kit/requests.js';
+import {
+  credit,
+  errorCodeOf,
+  eventually,
+  produceRequest,
+  Recorded,
+  recordsEntry,
+  subscribe,
+} from './test-kit/requests.js';
 
 const BOUND = { host: '127.0.0.1', port: 2 };
 
@@ -134,6 +142,47 @@ describe('a broker that stops', () => {
     await stopping;
     await expect(request()).rejects.toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });
     expect(broker.disks.store('logs/checkpoints')).toBeUndefined();
+  });
+
+  it('ends the streams that clients hold, once what they brought is answered', async () => {
+    broker = await TestBroker.start();
+    await broker.topic('orders');
+    const produced = new Recorded(broker.log.produceStream());
+    const idle = new Recorded(broker.log.produceStream());
+    const fetched = new Recorded(broker.log.fetch());
+    fetched.stream.write(subscribe());
+    fetched.stream.write(credit(1000));
+    const consumed = new Recorded(broker.log.consume(v1.ConsumeRequest.create({ topic: 'orders' })));
+    const watched = new Recorded(broker.metadata.watchMetadata({ topics: [] }));
+    await watched.until((messages) => messages.length > 0);
+    await fetched.until((messages) => messages.length > 0);
+    for (let id = 0; id < 5; id++) {
+      produced.stream.write({ correlationId: id, request: produceRequest([recordsEntry('orders', ['a'])]) });
+    }
+    await eventually(() => broker.metrics.total('barnabas_messages_in_total') === 5, 'five are appended');
+    await broker.role.stop(600_000);
+    // The role alone has ended them: its server has nobody to wait for.
+    expect(await Promise.all([produced.end(), idle.end(), watched.end()])).toEqual([undefined, undefined, undefined]);
+    expect(produced.messages.map(({ correlationId }) => correlationId)).toEqual([0, 1, 2, 3, 4]);
+    expect(produced.messages.map(({ response }) => response?.results[0]?.error)).toEqual(Array(5).fill(undefined));
+    for (const reader of [fetched, consumed]) {
+      expect(await reader.end()).toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });
+    }
+  });
+
+  it('breaks off what has no answer when its time is up', async () => {
+    broker = await TestBroker.start();
+    const topicId = await broker.topic('orders', 1);
+    await broker.log.produce(produceRequest([recordsEntry('orders', ['a'])]));
+    broker.controller.mayLeave = false;
+    const release = broker.store(topicId).stallWrites();
+    const produced = new Recorded(broker.log.produceStream());
+    produced.stream.write({ correlationId: 1, request: produceRequest([recordsEntry('orders', ['b'])]) });
+    await eventually(() => broker.metrics.total('barnabas_messages_in_total') === 2, 'it is appended');
+    const stopping = broker.role.stop(50);
+    expect(await produced.end()).toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });
+    release();
+    await stopping;
   });
 });
 

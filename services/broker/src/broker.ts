@@ -4,8 +4,8 @@
  *
  * Start:  follow metadata -> know the cluster -> lock and open the log directory -> register -> be
  *         unfenced -> delete stray logs -> serve.
- * Stop:   ask for leave -> refuse new entries -> everything appended is stable and answered -> end
- *         readers -> close logs.
+ * Stop:   ask for leave -> refuse new entries, end readers and watches, read no more of produce streams
+ *         -> everything appended is stable and answered -> break off the rest -> close logs.
  * A broken invariant anywhere, or a controller that refuses this broker for good, ends the role
  * (`failed`). A log that fails takes only its partition offline.
  */
@@ -21,6 +21,7 @@ import { brokerConfigEntries } from './config.js';
 import type { BrokerConfig } from './config.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { logService } from './log-service.js';
+import { OpenStreams } from './open-streams.js';
 import { ReplicaNode } from './replica-node.js';
 import type { OpenLogs } from './replica-node.js';
 import { endpointsOf } from './runtime/endpoints.js';
@@ -60,6 +61,7 @@ class Broker implements Role {
   readonly #controller: ControllerClient;
   readonly #metadataService: MetadataService;
   readonly #lifecycle: BrokerLifecycle;
+  readonly #streams = new OpenStreams();
   /** From the opening of the log directory on. */
   #node: ReplicaNode | undefined;
   #serves = false;
@@ -89,7 +91,7 @@ class Broker implements Role {
     this.#follower.addPublisher(this.#metadataService.publisher);
     this.#lifecycle = this.#makeLifecycle();
     this.services = [
-      logService(() => (this.#serves ? this.#node?.serving : undefined), clock, this.#fail),
+      logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
       this.#metadataService.registration,
       adminForwarder({ source, controller: this.#controller, connector, broker: configured }),
     ];
@@ -165,20 +167,27 @@ class Broker implements Role {
     if (this.#serves && this.options.config['controlled.shutdown.enable']) {
       await this.#lifecycle.leave(graceMs * LEAVE_SHARE);
     }
-    const drained = this.#node?.drain() ?? Promise.resolve();
-    await this.#within(drained, graceMs * DRAIN_SHARE);
+    await this.#drain(graceMs * DRAIN_SHARE);
     this.#serves = false;
     await this.#lifecycle.stop();
     this.#follower.stop();
-    this.#metadataService.stop();
     // A start that is under way notices, and ends with what it was waiting for.
     await this.#starting?.catch(() => {});
     if (this.#node !== undefined) await this.#within(this.#node.close(), Math.max(SHORTEST_CLOSE_MS, graceMs));
     logger.info('The broker has stopped');
   }
 
+  /** Ends what clients hold open, and sends the answers that are due: who serves the role need not wait for its clients. */
+  async #drain(timeoutMs: number): Promise<void> {
+    const stable = this.#node?.drain();
+    const answered = this.#streams.stop(stopping());
+    this.#metadataService.stop();
+    await this.#within(Promise.all([stable, answered]), timeoutMs);
+    this.#streams.breakOff(stopping());
+  }
+
   /** Resolves when the work is done or the time is up. */
-  async #within(work: Promise<void>, ms: number): Promise<void> {
+  async #within(work: Promise<unknown>, ms: number): Promise<void> {
     const timeUp = deferred<void>();
     const timer = this.#environment.timers.after(ms, () => timeUp.resolve());
     await Promise.race([work, timeUp.promise]);
@@ -224,4 +233,8 @@ class Broker implements Role {
     });
     this.#failure.reject(fault);
   };
+}
+
+function stopping(): BarnabasError {
+  return new BarnabasError('BROKER_NOT_AVAILABLE', 'this broker is stopping: refresh metadata and go on at another');
 }

@@ -11,6 +11,7 @@ import { deleteRecords } from './handlers/delete-records.js';
 import { initProducerId } from './handlers/init-producer-id.js';
 import type { ProducerIds } from './handlers/init-producer-id.js';
 import { listOffsets } from './handlers/list-offsets.js';
+import type { OpenStreams } from './open-streams.js';
 import { ProduceStreamSession } from './produce/produce-stream.js';
 import type { ProduceService } from './produce/produce-service.js';
 import { produce } from './produce/produce.js';
@@ -26,6 +27,7 @@ export interface Serving {
 
 export function logService(
   serving: () => Serving | undefined,
+  streams: OpenStreams,
   clock: Clock,
   onFault: (fault: InvariantError) => void,
 ): ServiceRegistration {
@@ -53,13 +55,15 @@ export function logService(
     },
     produceStream(stream) {
       const { produceService, budget } = now();
-      new ProduceStreamSession(stream, produceService, budget);
+      streams.addProducer((onClose) => new ProduceStreamSession(stream, produceService, budget, onClose));
     },
     fetch(stream) {
-      fetch(stream, now().fetching);
+      const { fetching } = now();
+      streams.addReader((onClose) => fetch(stream, fetching, onClose));
     },
     consume(request, stream) {
-      consume(request, stream, now().fetching);
+      const { fetching } = now();
+      streams.addReader((onClose) => consume(request, stream, fetching, onClose));
     },
     listOffsets: (request) => timed('ListOffsets', ({ fetching }) => listOffsets(request, fetching)),
     initProducerId: () => timed('InitProducerId', ({ producerIds }) => initProducerId(producerIds)),

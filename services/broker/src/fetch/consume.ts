@@ -12,7 +12,7 @@ import type { ConsumedChunk, v1 } from '@barnabas/protocol';
 import type { ResponseStream } from '@barnabas/rpc';
 import type { ReplicaPartition } from '../runtime/replica-driver.js';
 import { FetchSession } from './fetch-session.js';
-import type { FetchDependencies } from './fetch-session.js';
+import type { EndReader, FetchDependencies } from './fetch-session.js';
 import { startOffset } from './start-position.js';
 
 /** Batches on their way between log and client: enough to keep both busy. */
@@ -29,19 +29,24 @@ interface Reading {
   done: boolean;
 }
 
+/** Returns what ends the call from this side. */
 export function consume(
   request: v1.ConsumeRequest,
   stream: ResponseStream<v1.ConsumeResponse>,
   dependencies: FetchDependencies,
-): ConsumeSession {
+  onClose: () => void,
+): EndReader {
   const session = new ConsumeSession(request, stream, dependencies);
   stream.handle({
     onMessage() {},
     onDrain: () => session.drained(),
-    onClose: () => session.close(),
+    onClose: () => {
+      session.close();
+      onClose();
+    },
   });
   session.start().catch((error: unknown) => session.fail(error));
-  return session;
+  return (error) => session.fail(error);
 }
 
 export class ConsumeSession {

@@ -39,6 +39,9 @@ export interface FetchDependencies {
   readonly onFault: (fault: InvariantError) => void;
 }
 
+/** Ends a fetch or consume stream with the error. */
+export type EndReader = (error: BarnabasError) => void;
+
 /** Takes a message; false: full, `drained` will be called. */
 export type FetchSink = (message: v1.FetchResponse) => boolean;
 

@@ -13,11 +13,12 @@ import { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import type { MessageStream } from '@barnabas/rpc';
 import { FetchSession } from './fetch-session.js';
-import type { FetchDependencies } from './fetch-session.js';
+import type { EndReader, FetchDependencies } from './fetch-session.js';
 
 type Stream = MessageStream<v1.FetchRequest, v1.FetchResponse>;
 
-export function fetch(stream: Stream, dependencies: FetchDependencies): FetchSession {
+/** Returns what ends the stream from this side. */
+export function fetch(stream: Stream, dependencies: FetchDependencies, onClose: () => void): EndReader {
   const session = new FetchSession(dependencies, (message) => {
     const goOn = stream.write(message);
     if (!goOn) stream.pause();
@@ -42,9 +43,15 @@ export function fetch(stream: Stream, dependencies: FetchDependencies): FetchSes
         session.close();
         stream.end();
       }),
-    onClose: () => session.close(),
+    onClose: () => {
+      session.close();
+      onClose();
+    },
   });
-  return session;
+  return (error) => {
+    session.close();
+    stream.end(error);
+  };
 }
 
 function receive(session: FetchSession, { request }: v1.FetchRequest): void {

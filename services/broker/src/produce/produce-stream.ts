@@ -17,18 +17,22 @@ import type { ProduceService } from './produce-service.js';
 
 type Stream = MessageStream<v1.ProduceStreamRequest, v1.ProduceStreamResponse>;
 
+/** Why a stream is not read. */
+type Hold = 'answers' | 'disk' | 'stop';
+
 export class ProduceStreamSession {
   readonly #share: StreamShare;
   #unanswered = 0;
   #ended = false;
   #closed = false;
-  /** Reasons not to read: answers that nobody takes, bytes that wait for the disk. */
-  readonly #holds = new Set<'answers' | 'disk'>();
+  /** Reasons not to read: answers that nobody takes, bytes that wait for the disk, a broker that stops. */
+  readonly #holds = new Set<Hold>();
 
   constructor(
     private readonly stream: Stream,
     private readonly service: ProduceService,
     budget: ByteBudget,
+    onClose: () => void,
   ) {
     this.#share = budget.stream({ pause: () => this.#hold('disk'), resume: () => this.#release('disk') });
     stream.handle({
@@ -41,8 +45,21 @@ export class ProduceStreamSession {
       onClose: () => {
         this.#closed = true;
         this.#share.close();
+        onClose();
       },
     });
+  }
+
+  /** The broker stops: reads no more, answers what was taken in, then ends. */
+  stop(): void {
+    this.#hold('stop');
+    this.#ended = true;
+    this.#endWhenDone();
+  }
+
+  /** What has no answer by now gets none. */
+  breakOff(error: BarnabasError): void {
+    if (!this.#closed) this.stream.end(error);
   }
 
   #receive({ correlationId, request }: v1.ProduceStreamRequest): void {
@@ -76,12 +93,12 @@ export class ProduceStreamSession {
     if (this.#ended && this.#unanswered === 0 && !this.#closed) this.stream.end();
   }
 
-  #hold(why: 'answers' | 'disk'): void {
+  #hold(why: Hold): void {
     if (this.#holds.size === 0) this.stream.pause();
     this.#holds.add(why);
   }
 
-  #release(why: 'answers' | 'disk'): void {
+  #release(why: Hold): void {
     if (!this.#holds.delete(why) || this.#holds.size > 0) return;
     this.stream.resume();
   }
