@@ -158,4 +158,6 @@ test('watchers that watch everything share what is sent; one that is gone is for
   expect(watches.size).toBe(1);
   watches.stop();
   expect([one.ended, two.ended, watches.size]).toEqual([false, true, 0]);
+  // One that comes back to the node that stops would hold it up.
+  expect(() => watch()).toThrow(expect.objectContaining({ errorName: 'BROKER_NOT_AVAILABLE' }));
 });

@@ -4,8 +4,9 @@
  * A watcher that reads slowly costs no memory: while its transport is full nothing is queued for it,
  * and when it drains it gets the newest state as a whole (`full`) in place of what it missed.
  *
- * Errors: BROKER_NOT_AVAILABLE while this node has no metadata; INVALID_REQUEST for too many names.
+ * Errors: BROKER_NOT_AVAILABLE while this node has no metadata, and once it stops; INVALID_REQUEST for too many names.
  */
+import { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import type { ResponseStream } from '@barnabas/rpc';
 import type { ImageChanges } from '../changes.js';
@@ -28,6 +29,7 @@ interface Watcher {
 export class MetadataWatches implements MetadataPublisher {
   readonly name = 'metadata watches';
   readonly #watchers = new Set<Watcher>();
+  #isStopped = false;
 
   constructor(private readonly source: MetadataSource) {}
 
@@ -36,6 +38,7 @@ export class MetadataWatches implements MetadataPublisher {
   }
 
   add(names: readonly string[], stream: ResponseStream<v1.WatchMetadataResponse>): void {
+    if (this.#isStopped) throw stopping();
     const watched = names.length === 0 ? undefined : new Set(names);
     const watcher: Watcher = { stream, names: watched, blocked: false, behind: false, controllerId: -1 };
     this.#watchers.add(watcher);
@@ -65,8 +68,9 @@ export class MetadataWatches implements MetadataPublisher {
     }
   }
 
-  /** Ends every stream in good order: watchers go to another node. */
+  /** Ends every stream in good order and takes no more: watchers go to another node. */
   stop(): void {
+    this.#isStopped = true;
     for (const watcher of this.#watchers) watcher.stream.end();
     this.#watchers.clear();
   }
@@ -116,6 +120,10 @@ export class MetadataWatches implements MetadataPublisher {
 
 function namedTopics(image: MetadataImage, names: ReadonlySet<string>): TopicImage[] {
   return [...names].flatMap((name) => image.topics.named(name) ?? []);
+}
+
+function stopping(): BarnabasError {
+  return new BarnabasError('BROKER_NOT_AVAILABLE', 'this node is stopping: watch metadata at another');
 }
 
 function isEmpty(message: v1.WatchMetadataResponse): boolean {

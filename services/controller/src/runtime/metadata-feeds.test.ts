@@ -157,4 +157,6 @@ test('another cluster and an impossible offset are refused; stopping ends stream
   const stream = follow(1, 1, 'cluster');
   feeds.stop();
   expect(stream.ended).toEqual({ error: undefined });
+  // One that comes back to the controller that stops would hold it up.
+  expect(() => follow(1, 1, 'cluster')).toThrow(expect.objectContaining({ errorName: 'NOT_CONTROLLER' }));
 });

@@ -44,6 +44,7 @@ const SNAPSHOT_PIECE_BYTES = 256 * 1024;
 
 export class MetadataFeeds {
   readonly #feeds = new Set<Feed>();
+  #isStopped = false;
   readonly #tail: MetadataTail;
 
   constructor(private readonly options: MetadataFeedsOptions) {
@@ -55,6 +56,7 @@ export class MetadataFeeds {
   }
 
   add(request: internal.FollowMetadataRequest, stream: ResponseStream<internal.FollowMetadataResponse>): void {
+    if (this.#isStopped) throw stopping();
     this.#check(request);
     const feed: Feed = { stream, offset: request.fromOffset, snapshot: undefined, blocked: false, leaderId: -1 };
     stream.handle({
@@ -93,8 +95,9 @@ export class MetadataFeeds {
     }
   }
 
-  /** Ends all streams in good order: followers go to another controller. */
+  /** Ends all streams in good order and takes no more: followers go to another controller. */
   stop(): void {
+    this.#isStopped = true;
     for (const { stream } of this.#feeds) stream.end();
     this.#feeds.clear();
   }
@@ -147,4 +150,8 @@ export class MetadataFeeds {
     feed.leaderId = this.options.leaderId();
     feed.blocked = !feed.stream.write({ clusterId, leaderId: feed.leaderId, part });
   }
+}
+
+function stopping(): BarnabasError {
+  return new BarnabasError('NOT_CONTROLLER', 'this controller is stopping: follow another one');
 }
