@@ -132,7 +132,7 @@ async function barnabas(
               name: '  against a raw stream',
               value: ratio,
               unit: '× echo',
-              note: `${toUpload} × upload`,
+              note: `${toWide} × upload with wide windows`,
               goal: atLeast(ratio, 0.5, '0.5'),
             });
           }

@@ -82,7 +82,7 @@ function printRecords(printer: Printer, totals: Totals, { bytes, header }: Dumpe
   } catch (error) {
     // The CRC holds, so this is what its producer sent: still nothing that a consumer could read.
     totals.corrupt += 1;
-    printer.entry({ kind: 'corrupt', offset: header.baseOffset, bytes, why: String(error) });
+    printer.entry({ kind: 'corrupt', offset: header.baseOffset, bytes, why: String(error), isBatch: true });
   }
 }
 
