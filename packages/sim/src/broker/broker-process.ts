@@ -138,13 +138,13 @@ export class BrokerProcess {
   produceStream(link: ProduceLink, observe: (message: v1.ProduceStreamResponse) => void): void {
     this.#accept(
       link,
-      (end, { produceService, budget }) => new ProduceStreamSession(end, produceService, budget),
+      (end, { produceService, budget }) => new ProduceStreamSession(end, produceService, budget, () => undefined),
       observe,
     );
   }
 
   fetchStream(link: FetchLink, observe: (message: v1.FetchResponse) => void): void {
-    this.#accept(link, (end, { fetching }) => fetch(end, fetching), observe);
+    this.#accept(link, (end, { fetching }) => void fetch(end, fetching, () => undefined), observe);
   }
 
   listOffsets(request: v1.ListOffsetsRequest): Promise<v1.ListOffsetsResponse> {
