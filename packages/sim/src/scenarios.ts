@@ -1,5 +1,6 @@
 /** What can be simulated. */
 import { brokerScenario } from './broker/scenario.js';
 import type { Scenario } from './kernel/report.js';
+import { raftScenario } from './raft/scenario.js';
 
-export const SCENARIOS: readonly Scenario[] = [brokerScenario];
+export const SCENARIOS: readonly Scenario[] = [brokerScenario, raftScenario];

@@ -1,5 +1,4 @@
 /** Somebody who deletes records and asks for offsets, and checks what he is told. */
-import { InvariantError } from '@barnabas/common';
 import { BarnabasError, v1 } from '@barnabas/protocol';
 import { Violation } from '../kernel/violation.js';
 import type { BrokerProcess } from './broker-process.js';
@@ -15,7 +14,7 @@ export class Admin {
     const { scheduler, dice } = this.world;
     scheduler.after(dice.between(5, 200), 'admin', () => {
       this.#something().catch((error: unknown) => {
-        if (!(error instanceof BarnabasError)) this.world.fail(asError(error));
+        if (!(error instanceof BarnabasError)) this.world.fail(error);
       });
       if (!this.world.isEnding) this.#act();
     });
@@ -75,8 +74,4 @@ export class Admin {
       });
     }
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new InvariantError(String(error));
 }

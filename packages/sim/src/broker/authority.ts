@@ -46,12 +46,14 @@ export class Authority {
     for (let partition = 0; partition < plan.partitions; partition++) {
       records.push({ $case: 'partition', partition: { topicId, partition, ...at } });
     }
-    const resourceType = internal.ConfigRecordResourceType.TOPIC;
-    for (const [key, value] of Object.entries(plan.config)) {
-      records.push({ $case: 'config', config: { resourceType, resourceName: plan.name, key, value } });
-    }
+    for (const [key, value] of Object.entries(plan.config)) records.push(configRecord(plan.name, key, value));
     this.#commit(records);
     return topicId;
+  }
+
+  /** Sets a key of a topic that exists. */
+  configure(name: string, key: string, value: string): void {
+    if (this.topicId(name) !== undefined) this.#commit([configRecord(name, key, value)]);
   }
 
   /** Returns the id that is gone. */
@@ -88,4 +90,9 @@ export class Authority {
     this.#image = delta.apply({ offset: this.#image.offset + records.length, term: 1 });
     this.onChange(delta, this.#image);
   }
+}
+
+function configRecord(resourceName: string, key: string, value: string): Body {
+  const resourceType = internal.ConfigRecordResourceType.TOPIC;
+  return { $case: 'config', config: { resourceType, resourceName, key, value } };
 }

@@ -169,20 +169,11 @@ export class BrokerProcess {
     this.#links.add(link);
     const { dice, plan } = this.world;
     const accept = (): void => {
-      const end = link.server((message) => this.#judge(() => observe(message)));
+      const end = link.server((message) => this.world.judge(() => observe(message)));
       if (this.#node !== undefined && this.#serves) handle(end, this.#node.serving);
       else end.end(notServing());
     };
     this.#scope.after(dice.between(0, plan.networkLatencyMs), accept, 'takes a stream');
-  }
-
-  /** What a check throws must not reach the handlers, which would take it for an error of their own. */
-  #judge(check: () => void): void {
-    try {
-      check();
-    } catch (error) {
-      this.world.fail(error instanceof Error ? error : new Error(String(error)));
-    }
   }
 
   #serving(): ReplicaNode['serving'] {

@@ -1,6 +1,7 @@
 /** What goes wrong in a run, and the operator who starts the broker again. */
 import { unreachable } from '@barnabas/common';
 import type { Misfortune } from './plan.js';
+import { newSetting } from './topics.js';
 import type { World } from './world.js';
 
 /** Half an hour either way stays within what message.timestamp.after.max.ms allows. */
@@ -56,6 +57,8 @@ export class Fate {
       case 'clockJump':
         world.skewMs = dice.between(-MAX_SKEW_MS, MAX_SKEW_MS);
         return;
+      case 'newSetting':
+        return this.#configure();
       case 'election':
         if (!this.#fenced) world.authority.elect();
         return;
@@ -68,6 +71,12 @@ export class Fate {
       default:
         unreachable(misfortune);
     }
+  }
+
+  #configure(): void {
+    const { dice, plan, authority } = this.world;
+    const topic = dice.pick(plan.topics);
+    authority.configure(topic.name, ...newSetting(topic, dice));
   }
 
   #fence(): void {

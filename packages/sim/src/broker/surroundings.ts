@@ -18,5 +18,7 @@ export interface Surroundings {
   /** What the broker's clock is ahead of true time. */
   readonly skewMs: number;
   /** Ends the run. */
-  fail(error: Error): void;
+  fail(error: unknown): void;
+  /** Ends the run if the check throws; nobody under test hears of it. */
+  judge(check: () => void): void;
 }

@@ -27,6 +27,14 @@ export function planTopics(dice: Dice, wanted: Partial<Freedoms>): readonly Topi
   ];
 }
 
+/** A setting that may change while the topic lives, without anything else being expected of it. */
+export function newSetting({ isRelaxed, hasRetention }: TopicPlan, dice: Dice): readonly [key: string, value: string] {
+  const settings: [string, string][] = [['segment.ms', String(dice.between(20, 2000))]];
+  if (isRelaxed) settings.push(['flush.messages', String(dice.between(1, 200))]);
+  if (hasRetention) settings.push(['retention.bytes', String(dice.between(500, 20_000))]);
+  return dice.pick(settings);
+}
+
 const NO_FREEDOM: Freedoms = { isRelaxed: false, hasRetention: false, isMortal: false };
 
 function topic(name: string, partitions: number, dice: Dice, freedoms: Freedoms): TopicPlan {

@@ -2,12 +2,8 @@
  * Everything that a run has: time, disk, network, the broker's present life, what it has said.
  * Owns the broker's life and death; who lives in the world (clients, operators) is the scenario's.
  */
-import { SeededRandom } from '@barnabas/common';
 import { SimulatedDisk } from '../disk/simulated-disk.js';
-import { Dice } from '../kernel/dice.js';
-import { Scheduler } from '../kernel/scheduler.js';
-import { Tally } from '../kernel/tally.js';
-import { Trace } from '../kernel/trace.js';
+import { Stage } from '../kernel/stage.js';
 import { Authority } from './authority.js';
 import { BrokerProcess } from './broker-process.js';
 import { History } from './history.js';
@@ -17,30 +13,22 @@ import type { Plant } from './plants/plant.js';
 import type { Surroundings } from './surroundings.js';
 import type { TopicPlan } from './topics.js';
 
-export class World implements Surroundings {
-  readonly dice: Dice;
-  readonly trace = new Trace();
-  readonly tally = new Tally();
-  readonly scheduler: Scheduler;
+export class World extends Stage implements Surroundings {
   readonly plan: BrokerPlan;
   readonly disk: SimulatedDisk;
   readonly authority: Authority;
   readonly history = new History();
   /** What the broker's clock is ahead of true time. */
   skewMs = 0;
-  /** Clients make nothing new and only finish. */
-  isEnding = false;
   #broker: BrokerProcess | undefined;
   #lives = 0;
-  #failure: Error | undefined;
 
   constructor(
     seed: number,
     readonly plant: Plant,
   ) {
-    this.dice = new Dice(new SeededRandom(seed));
+    super(seed);
     this.plan = planRun(this.dice, plant.needs ?? []);
-    this.scheduler = new Scheduler(this.dice, this.trace);
     this.disk = new SimulatedDisk(this.scheduler, this.dice, this.plan.latency);
     this.authority = new Authority(this.dice, (changes, image) => this.#broker?.tell(changes, image));
     for (const topic of this.plan.topics) this.createTopic(topic);
@@ -50,15 +38,6 @@ export class World implements Surroundings {
   /** The present life; undefined between two. */
   get broker(): BrokerProcess | undefined {
     return this.#broker;
-  }
-
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
-  /** Ends the run: a broken invariant inside, or a checker's finding. The first one counts. */
-  fail(error: Error): void {
-    this.#failure ??= error;
   }
 
   createTopic(topic: TopicPlan): void {
@@ -103,13 +82,13 @@ export class World implements Surroundings {
       () => {
         if (this.#broker === broker) this.#end(broker, () => this.disk.loseProcess());
       },
-      (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))),
+      (error: unknown) => this.fail(error),
     );
   }
 
   #end(broker: BrokerProcess, then: () => Promise<void>): void {
     broker.die();
     this.#broker = undefined;
-    then().catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))));
+    then().catch((error: unknown) => this.fail(error));
   }
 }

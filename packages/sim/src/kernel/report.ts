@@ -31,7 +31,7 @@ export interface RunOptions {
 export interface Scenario {
   readonly name: string;
   readonly plants: readonly { readonly name: string; readonly says: string; readonly caughtBy: readonly string[] }[];
-  /** What must have happened in sixty runs, and how often at least: runs in which nothing happens prove nothing. */
+  /** What must have happened in forty runs, and how often at least: runs in which nothing happens prove nothing. */
   readonly expects: Readonly<Record<string, number>>;
   run(options: RunOptions): Promise<RunReport>;
 }

@@ -88,6 +88,7 @@ function microtasksDone(): Promise<void> {
 export class Scope implements Timers {
   readonly #pending = new Set<Timer>();
   #over = false;
+  #standsStillUntilMs = 0;
 
   constructor(
     private readonly scheduler: Scheduler,
@@ -100,17 +101,34 @@ export class Scope implements Timers {
 
   after(delayMs: number, callback: () => void, what = 'timer'): Timer {
     if (this.#over) return { cancel() {} };
+    let isCancelled = false;
     const timer = this.scheduler.after(delayMs, `${this.name} ${what}`, () => {
       this.#pending.delete(timer);
-      callback();
+      this.whenMoving(() => {
+        if (!isCancelled) callback();
+      });
     });
     this.#pending.add(timer);
     return {
       cancel: () => {
+        isCancelled = true;
         this.#pending.delete(timer);
         timer.cancel();
       },
     };
+  }
+
+  /** Now, or when the process no longer stands still; never if it dies before. */
+  whenMoving(run: () => void): void {
+    if (this.#over) return;
+    const ms = this.#standsStillUntilMs - this.scheduler.elapsedMs;
+    if (ms <= 0) run();
+    else this.after(ms, run, 'moves again');
+  }
+
+  /** The process is stopped for a while, as by SIGSTOP: nothing of it runs, and then everything that fell due. */
+  standStill(ms: number): void {
+    this.#standsStillUntilMs = this.scheduler.elapsedMs + ms;
   }
 
   /** Never settles once the scope has ended. */

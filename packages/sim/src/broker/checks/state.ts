@@ -30,17 +30,25 @@ export class StateCheck {
   run(): void {
     const { broker, history, plant } = this.world;
     const driver = broker?.node?.driver;
-    // A driver that has stopped no longer follows its logs.
-    if (broker === undefined || driver === undefined || !broker.serves) return;
+    if (broker === undefined || driver === undefined) return;
     for (const replica of driver.partitions()) {
       plant.partition?.(replica, this.world);
       const partition = history.partition(replica.topicId, replica.partition);
       const log = driver.openedLog(replica);
-      if (partition === undefined || log === undefined || replica.log.kind !== 'online') continue;
-      // Without a leader there is nobody who could be told anything.
-      if (!replica.isLeader) continue;
-      this.#look(broker, replica, log, partition);
+      if (partition === undefined || log === undefined) continue;
+      this.#checkFresh(replica, log, partition);
+      // A driver that has stopped follows its logs no more, and without a leader nobody could be told anything.
+      if (broker.serves && replica.log.kind === 'online' && replica.isLeader) {
+        this.#look(broker, replica, log, partition);
+      }
     }
+  }
+
+  #checkFresh(replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
+    if (!partition.wasOpened && foundEnd(log) > 0) {
+      throw violation('fresh', 'the log of a new topic is not empty', partition, replica);
+    }
+    partition.wasOpened = true;
   }
 
   #look(broker: BrokerProcess, replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
@@ -55,13 +63,8 @@ export class StateCheck {
 
   /** The first look at a log in this life of the broker. */
   #opened(replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
-    // What was appended since, in this very event, is not on disk yet: this is where the log was found to end.
-    const endedAt = log.recoveryPoint;
-    if (!partition.wasOpened && endedAt > 0) {
-      throw violation('fresh', 'the log of a new topic is not empty', partition, replica);
-    }
-    partition.wasOpened = true;
     if (!partition.mayHaveLost) return;
+    const endedAt = foundEnd(log);
     if (endedAt < partition.recoveryPoint) {
       throw violation('durable', 'the log ends below what was synced before the power went', partition, replica);
     }
@@ -99,6 +102,11 @@ export class StateCheck {
       throw violation('log-start', `the log start was ${before.logStartOffset}`, partition, replica);
     }
   }
+}
+
+/** Where a log just opened was found to end: what was appended since, in the same event, is not on disk yet. */
+function foundEnd(log: PartitionLog): number {
+  return log.recoveryPoint;
 }
 
 function violation(check: string, what: string, partition: PartitionHistory, replica: ReplicaPartition): Violation {

@@ -1,6 +1,7 @@
 /** Bugs in how the log uses its disk, made by a disk that does not do as it is told. */
 import type { KeyValueStore, StoreFactory } from '@barnabas/store';
-import { withOverrides } from './plant.js';
+import { completionsLost, unsynced } from '../../disk/faulty-stores.js';
+import { withOverrides } from '../../kernel/overrides.js';
 import type { Plant } from './plant.js';
 
 /** Each store is wrapped as it is opened. */
@@ -10,13 +11,6 @@ function wrapEachStore(
 ): StoreFactory {
   return withOverrides(files, {
     open: async (location, options) => wrap(await files.open(location, options), location),
-  });
-}
-
-function unsynced(store: KeyValueStore): KeyValueStore {
-  return withOverrides(store, {
-    write: (operations) => store.write(operations, { sync: false }),
-    sync: async () => {},
   });
 }
 
@@ -59,19 +53,9 @@ export const keepTornTail: Plant = {
     }),
 };
 
-const LOST_ONE_IN = 400;
-
 export const loseAWrite: Plant = {
   name: 'lose-a-write',
   says: 'now and then the completion of a write is never noticed',
   caughtBy: ['progress'],
-  files: (files, { dice }) =>
-    wrapEachStore(files, (store) =>
-      withOverrides(store, {
-        write: async (operations, options) => {
-          await store.write(operations, options);
-          if (dice.below(LOST_ONE_IN) === 0) await new Promise(() => {});
-        },
-      }),
-    ),
+  files: (files, { dice }) => wrapEachStore(files, (store) => completionsLost(store, dice, 400)),
 };

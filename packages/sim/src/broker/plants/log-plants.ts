@@ -1,7 +1,8 @@
 /** Bugs in the log and in how the broker uses it. */
 import type { LeaderAppendResult, PartitionLog } from '@barnabas/log';
 import { NO_PRODUCER, readBatchHeader, setProducerState } from '@barnabas/protocol';
-import { withOverrides, wrapEachLog } from './plant.js';
+import { withOverrides } from '../../kernel/overrides.js';
+import { wrapEachLog } from './plant.js';
 import type { Plant } from './plant.js';
 
 export const acknowledgeOnAppend: Plant = {

@@ -5,6 +5,7 @@
 import type { ReplicaPartition } from '@barnabas/broker/parts';
 import type { LogManager, PartitionLog, TopicPartition } from '@barnabas/log';
 import type { StoreFactory } from '@barnabas/store';
+import { withOverrides } from '../../kernel/overrides.js';
 import type { Need } from '../plan.js';
 import type { Surroundings } from '../surroundings.js';
 
@@ -22,17 +23,6 @@ export interface Plant {
   logs?(logs: LogManager, around: Surroundings): LogManager;
   /** A partition of the replica manager, looked at after every event. */
   partition?(partition: ReplicaPartition, around: Surroundings): void;
-}
-
-/** The target with some of its members replaced; everything else, private state included, stays its own. */
-export function withOverrides<T extends object>(target: T, overrides: Partial<T>): T {
-  return new Proxy(target, {
-    get(_, key) {
-      if (Object.hasOwn(overrides, key)) return Reflect.get(overrides, key);
-      const value: unknown = Reflect.get(target, key, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
 }
 
 /** Logs of which each is wrapped once it is open. */

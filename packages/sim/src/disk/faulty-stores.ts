@@ -1,0 +1,22 @@
+/** Stores that do not do as they are told, for planted bugs. */
+import type { KeyValueStore } from '@barnabas/store';
+import type { Dice } from '../kernel/dice.js';
+import { withOverrides } from '../kernel/overrides.js';
+
+/** Says that it has synced, and has not. */
+export function unsynced(store: KeyValueStore): KeyValueStore {
+  return withOverrides(store, {
+    write: (operations) => store.write(operations, { sync: false }),
+    sync: async () => {},
+  });
+}
+
+/** Of one write in so many, nobody ever hears that it is done. */
+export function completionsLost(store: KeyValueStore, dice: Dice, oneIn: number): KeyValueStore {
+  return withOverrides(store, {
+    write: async (operations, options) => {
+      await store.write(operations, options);
+      if (dice.below(oneIn) === 0) await new Promise(() => {});
+    },
+  });
+}

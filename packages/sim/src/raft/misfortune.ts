@@ -1,0 +1,89 @@
+/** What goes wrong with a quorum, and the operator who starts nodes again. */
+import { unreachable } from '@barnabas/common';
+import type { Misfortune } from './plan.js';
+import type { Quorum } from './quorum.js';
+import type { QuorumNode } from './quorum-node.js';
+
+export class QuorumFate {
+  constructor(private readonly quorum: Quorum) {
+    this.#act();
+    this.#operate();
+  }
+
+  heal(): void {
+    this.quorum.network.join();
+    for (const node of this.quorum.nodes) node.disk.heal();
+  }
+
+  #act(): void {
+    const { scheduler, dice, plan } = this.quorum;
+    if (plan.misfortunes.length === 0) return;
+    scheduler.after(dice.between(1, 2 * plan.misfortuneEveryMs), 'fate', () => {
+      if (this.quorum.isEnding) return;
+      this.#strike(dice.pick(plan.misfortunes));
+      this.#act();
+    });
+  }
+
+  #strike(misfortune: Misfortune): void {
+    const { dice, nodes, trace, tally } = this.quorum;
+    const node = dice.chance(0.5) ? dice.pick(nodes) : this.#leader();
+    trace.note(`  ${misfortune} of node ${node.id}`);
+    tally.count(misfortune);
+    switch (misfortune) {
+      case 'powerLoss':
+        return node.losePower(dice.chance(0.5));
+      case 'kill':
+        return node.kill();
+      case 'freeze':
+        return node.freeze(dice.between(10, 2000));
+      case 'stall':
+        return node.disk.stall(dice.between(10, 1000));
+      case 'failedWrite':
+        return node.disk.failNextWrite(dice.pick(['refused', 'unsynced']));
+      case 'isolation':
+        return this.#cutOff([node]);
+      case 'oneWay':
+        return this.#oneWay(node, dice.pick(nodes));
+      case 'split':
+        return this.#cutOff(nodes.filter(() => dice.chance(0.5)));
+      default:
+        unreachable(misfortune);
+    }
+  }
+
+  #leader(): QuorumNode {
+    const { dice, nodes } = this.quorum;
+    return nodes.find(({ raft }) => raft?.status.role === 'leader') ?? dice.pick(nodes);
+  }
+
+  #oneWay(from: QuorumNode, to: QuorumNode): void {
+    this.quorum.network.cut(from.id, to.id);
+    this.#joinLater();
+  }
+
+  /** Nobody on one side hears anybody on the other. */
+  #cutOff(side: readonly QuorumNode[]): void {
+    const { nodes, network } = this.quorum;
+    for (const here of side) {
+      for (const there of nodes.filter((node) => !side.includes(node))) {
+        network.cut(here.id, there.id);
+        network.cut(there.id, here.id);
+      }
+    }
+    this.#joinLater();
+  }
+
+  #joinLater(): void {
+    const { scheduler, dice, network } = this.quorum;
+    scheduler.after(dice.between(50, 2000), 'the network is whole', () => network.join());
+  }
+
+  #operate(): void {
+    const { scheduler, dice, nodes } = this.quorum;
+    scheduler.after(dice.between(20, 400), 'operator', () => {
+      for (const node of nodes) if (node.isDown) node.start();
+      this.#operate();
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** Datagrams between the nodes of a quorum: delayed, out of order, lost, doubled, and cut in either direction. */
+import type { PeerMessage, RaftTransport } from '@barnabas/raft';
+import type { Scope } from '../kernel/scheduler.js';
+import type { Stage } from '../kernel/stage.js';
+import type { QuorumPlan } from './plan.js';
+import type { QuorumPlant } from './plants.js';
+
+interface Receiver {
+  readonly scope: Scope;
+  readonly receive: (message: PeerMessage) => void;
+}
+
+export class Network {
+  readonly #receivers = new Map<number, Receiver>();
+  /** `from>to` */
+  readonly #cut = new Set<string>();
+
+  constructor(
+    private readonly stage: Stage,
+    private readonly plan: QuorumPlan,
+    private readonly observe: (message: PeerMessage) => void,
+    private readonly plant: Pick<QuorumPlant, 'said' | 'heard'>,
+  ) {}
+
+  /** The way out of and into one life of a node. */
+  transport(nodeId: number, scope: Scope): RaftTransport {
+    return {
+      start: (receive) => this.#receivers.set(nodeId, { scope, receive }),
+      send: (message) => {
+        if (!scope.isOver) this.#send(nodeId, this.plant.said?.(message, this.stage) ?? message);
+      },
+      stop: () => {
+        if (this.#receivers.get(nodeId)?.scope === scope) this.#receivers.delete(nodeId);
+      },
+    };
+  }
+
+  cut(from: number, to: number): void {
+    this.#cut.add(`${from}>${to}`);
+  }
+
+  join(): void {
+    this.#cut.clear();
+  }
+
+  #send(from: number, message: PeerMessage): void {
+    const { dice } = this.stage;
+    this.stage.judge(() => this.observe(message));
+    if (this.#cut.has(`${from}>${message.to}`)) return;
+    const isCalm = this.stage.isEnding;
+    if (!isCalm && dice.chance(this.plan.loss)) return;
+    this.#deliver(message);
+    if (!isCalm && dice.chance(this.plan.duplication)) this.#deliver(message);
+  }
+
+  #deliver(message: PeerMessage): void {
+    const { scheduler, dice } = this.stage;
+    const what = `${message.from} -> ${message.to} ${message.type} of term ${message.term}`;
+    scheduler.after(dice.between(0, this.plan.maxNetworkMs), what, () => {
+      const receiver = this.#receivers.get(message.to);
+      const arrived = this.plant.heard?.(message, this.stage) ?? message;
+      // A node that stands still reads it when it moves again.
+      receiver?.scope.whenMoving(() => receiver.receive(arrived));
+    });
+  }
+}

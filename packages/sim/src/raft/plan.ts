@@ -1,0 +1,54 @@
+/** What a seed decides about a quorum: how many nodes, how patient, which misfortunes. */
+import type { RaftConfig } from '@barnabas/raft';
+import type { DiskLatency } from '../disk/simulated-disk.js';
+import type { Dice } from '../kernel/dice.js';
+
+export const MISFORTUNES = [
+  'powerLoss',
+  'kill',
+  'freeze',
+  'stall',
+  'failedWrite',
+  'isolation',
+  'oneWay',
+  'split',
+] as const;
+export type Misfortune = (typeof MISFORTUNES)[number];
+
+export interface QuorumPlan {
+  readonly nodes: number;
+  readonly clients: number;
+  readonly misfortunes: readonly Misfortune[];
+  readonly misfortuneEveryMs: number;
+  readonly latency: DiskLatency;
+  readonly maxNetworkMs: number;
+  /** Probabilities for each message. */
+  readonly loss: number;
+  readonly duplication: number;
+  readonly config: Partial<RaftConfig>;
+}
+
+export function planQuorum(dice: Dice, needs: readonly Misfortune[]): QuorumPlan {
+  const heartbeatIntervalMs = dice.between(10, 40);
+  return {
+    nodes: dice.pick([1, 3, 3, 3, 5]),
+    clients: dice.between(1, 3),
+    misfortunes: MISFORTUNES.filter((one) => dice.chance(0.5) || needs.includes(one)),
+    misfortuneEveryMs: dice.between(30, 300),
+    latency: { maxReadMs: dice.between(0, 2), maxWriteMs: dice.between(0, 3), maxSyncMs: dice.between(0, 10) },
+    maxNetworkMs: dice.between(1, 20),
+    loss: dice.pick([0, 0.01, 0.1]),
+    duplication: dice.pick([0, 0.05]),
+    config: {
+      heartbeatIntervalMs,
+      electionTimeoutMs: heartbeatIntervalMs * dice.between(5, 8),
+      maxCommandBytes: 100,
+      maxAppendBytes: dice.pick([50, 500]),
+      maxInflightAppends: dice.between(1, 4),
+      maxUncommittedBytes: 2000,
+      snapshotAfterBytes: dice.pick([200, 1000, 1_000_000]),
+      keepBehindSnapshotBytes: dice.pick([0, 200]),
+      snapshotChunkBytes: dice.pick([50, 1000]),
+    },
+  };
+}
