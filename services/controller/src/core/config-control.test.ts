@@ -122,10 +122,15 @@ test.each([
     /no broker "01"/,
   ],
   ['no resource', change(undefined), ErrorCode.INVALID_REQUEST, /must be TOPIC or BROKER/],
-  ['an unknown kind of resource', change({ type: 9, name: 'x' }), ErrorCode.INVALID_REQUEST, /must be TOPIC or BROKER/],
+  [
+    'an unknown kind of resource',
+    change({ type: 9 as v1.ConfigResourceType, name: 'x' }),
+    ErrorCode.INVALID_REQUEST,
+    /must be TOPIC or BROKER/,
+  ],
   [
     'an unknown kind of change',
-    change(topic, ['retention.ms', 9, '1']),
+    change(topic, ['retention.ms', 9 as v1.AlterConfigOpType, '1']),
     ErrorCode.INVALID_REQUEST,
     /kind of change is not known/,
   ],
