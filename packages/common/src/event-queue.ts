@@ -43,7 +43,7 @@ export class EventQueue {
 
   async #drain(): Promise<void> {
     // Yields once so that a job never runs inside the push that queued it.
-    await undefined;
+    await Promise.resolve();
     for (let job = this.#jobs.shift(); job !== undefined; job = this.#jobs.shift()) await job.run();
     this.#running = undefined;
   }
