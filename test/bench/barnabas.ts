@@ -14,6 +14,9 @@ import { cpuSeconds, MiB, noise, residentBytes, timed, writtenBytes } from './me
 
 export const PARTITIONS = 4;
 
+/** Beyond it a record is a batch of its own. */
+const LARGE_RECORD_BYTES = 32 * 1024;
+
 export interface ProduceShape {
   readonly acks: Acks;
   readonly recordBytes: number;
@@ -87,7 +90,7 @@ export class Subject {
     const producer = this.client.producer({
       acks,
       lingerMs: 5,
-      batchSize: 256 * 1024,
+      batchSize: recordBytes > LARGE_RECORD_BYTES ? 64 * 1024 : 256 * 1024,
       bufferMemory: 16 * MiB,
       maxRequestSize: 4 * MiB,
     });
