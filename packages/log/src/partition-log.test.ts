@@ -634,6 +634,22 @@ describe('retention', () => {
     expect(world.append(log, ['next']).baseOffset).toBe(10);
   });
 
+  it('deletes a segment only once its end is on disk, which says where the log goes on', async () => {
+    let log = await world.open({ segmentBytes: 300 });
+    const first = world.append(log, ['0', '1', '2'], { timestamps: [1, 2, 3] });
+    await first.stable;
+    // The write that would close the segment does not come to an end.
+    jest.spyOn(world.store(), 'write').mockImplementationOnce(() => new Promise(() => {}));
+    world.append(log, ['x'.repeat(300)]);
+    void log.deleteRecordsBefore(3).catch(() => {});
+    for (let count = 0; count < 10; count++) await turn();
+    // Every deletion that was begun outlives the machine.
+    world.crash({ random: { below: (bound) => bound - 1, float: () => 0 } });
+    log = await world.open();
+    expect([log.logStartOffset, log.logEndOffset]).toEqual([3, 3]);
+    expect(world.append(log, ['next']).baseOffset).toBe(3);
+  });
+
   it('says that records are deleted once that is on disk, also where somebody else has asked for more', async () => {
     const log = await world.open();
     await fill(log, 10);

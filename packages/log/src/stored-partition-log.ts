@@ -361,6 +361,9 @@ export class StoredPartitionLog implements PartitionLog {
     const dropped = this.#state.segments.dropBelow(this.logStartOffset);
     const last = dropped.at(-1);
     if (last === undefined) return [];
+    // The end of the last of them stays, and is then all that says where this log is. It may still be
+    // on its way to the disk: a crash would leave a log that ends where nothing is, and begins anew there.
+    await this.#writer.flush();
     const below = { lt: keyAt(last.endOffset) };
     await this.environment.store.use(async (store) => {
       await store.clear(below);
