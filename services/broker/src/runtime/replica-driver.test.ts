@@ -1,6 +1,8 @@
 import { VirtualTime, noMetrics, silentLogger } from '@barnabas/common';
-import { openLogManager } from '@barnabas/log';
+import { DEFAULT_LOG_CONFIG, openLogManager } from '@barnabas/log';
+import type { LogManager } from '@barnabas/log';
 import { configuredBroker } from '@barnabas/metadata';
+import { BatchBuilder } from '@barnabas/protocol';
 import { MemoryStoreFactory } from '@barnabas/store';
 import { brokerConfig, brokerConfigEntries } from '../config.js';
 import { BrokerMetrics } from './metrics.js';
@@ -8,7 +10,15 @@ import { ReplicaDriver } from './replica-driver.js';
 import type { ReplicaPartition } from './replica-driver.js';
 import { TopicConfigs } from './topic-configs.js';
 
-async function aDriver(): Promise<{ driver: ReplicaDriver; partition: ReplicaPartition }> {
+interface Driven {
+  readonly driver: ReplicaDriver;
+  readonly partition: ReplicaPartition;
+  readonly logs: LogManager;
+  readonly faults: readonly Error[];
+}
+
+async function aDriver(): Promise<Driven> {
+  const faults: Error[] = [];
   const time = new VirtualTime();
   const environment = { clock: time, timers: time, logger: silentLogger };
   const factory = new MemoryStoreFactory();
@@ -19,9 +29,7 @@ async function aDriver(): Promise<{ driver: ReplicaDriver; partition: ReplicaPar
   const configs = new TopicConfigs(configuredBroker(1, brokerConfigEntries(config)));
   const driver = new ReplicaDriver({
     ...{ ...environment, nodeId: 1, logs, configs, metrics: new BrokerMetrics(noMetrics) },
-    onFault: (fault) => {
-      throw fault;
-    },
+    onFault: (fault) => faults.push(fault),
   });
   const assignment = {
     ...{ topic: 'orders', topicId: 'A'.repeat(22), partition: 0, replicas: [1], isr: [1], leader: 1 },
@@ -30,7 +38,7 @@ async function aDriver(): Promise<{ driver: ReplicaDriver; partition: ReplicaPar
   driver.assigned([{ kind: 'assign', assignment }]);
   const partition = driver.find('orders', 0);
   if (partition === undefined) throw new Error('the partition was assigned');
-  return { driver, partition };
+  return { driver, partition, logs, faults };
 }
 
 describe('a driver that is stopped', () => {
@@ -42,5 +50,22 @@ describe('a driver that is stopped', () => {
     await expect(opening).rejects.toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });
     await stopping;
     await expect(driver.openLog(partition)).rejects.toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });
+  });
+});
+
+describe('a log whose batches are of a leader epoch that there never was', () => {
+  it('goes offline alone, and the broker goes on', async () => {
+    const { driver, partition, logs, faults } = await aDriver();
+    const damaged = await logs.openLog(partition, DEFAULT_LOG_CONFIG);
+    const builder = new BatchBuilder({ maxBytes: 1000 });
+    builder.tryAppend({ key: null, value: Buffer.from('a'), headers: [], timestamp: 1 });
+    const batch = builder.build({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
+    await damaged.appendAsLeader(batch, { leaderEpoch: 9, now: 1 }).stable;
+    await expect(driver.openLog(partition)).rejects.toMatchObject({
+      errorName: 'KAFKA_STORAGE_ERROR',
+      message: expect.stringContaining('leader epoch 9'),
+    });
+    expect(partition.log.kind).toBe('offline');
+    expect(faults).toEqual([]);
   });
 });

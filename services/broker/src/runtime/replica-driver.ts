@@ -276,6 +276,7 @@ export class ReplicaDriver {
       if (partition.log.kind !== 'opening') return;
       try {
         const log = await logs.openLog(partition, configs.logConfig(partition.topic));
+        mustFit(log, partition);
         this.#logs.set(partition, log);
         const { logStartOffset, stableEndOffset: logEndOffset, highWatermark } = log;
         this.#dispatch({ type: 'opened', partition, logStartOffset, logEndOffset, highWatermark });
@@ -347,6 +348,19 @@ export class ReplicaDriver {
     });
     this.#fileWork.set(key, work);
   }
+}
+
+/**
+ * The CRC of a batch does not cover its leader epoch, and the controller has given out no epoch above
+ * the partition's. An append would find the log ahead of it, which is a fault of the broker; this is
+ * one of the disk, and takes only the partition offline.
+ */
+function mustFit(log: PartitionLog, { leaderEpoch }: ReplicaPartition): void {
+  if (log.latestEpoch <= leaderEpoch) return;
+  throw new BarnabasError(
+    'KAFKA_STORAGE_ERROR',
+    `its batches bear leader epoch ${log.latestEpoch}, and there has been none above ${leaderEpoch}: the disk is damaged, or the directory is another cluster's`,
+  );
 }
 
 function notServing(): BarnabasError {
