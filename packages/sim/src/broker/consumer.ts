@@ -207,11 +207,7 @@ export class SimulatedConsumer {
     const { broker, history } = this.world;
     const partition = history.partition(reading.topicId ?? '', reading.partition);
     const mayBeGone =
-      partition === undefined ||
-      partition.plan.hasRetention ||
-      partition.plan.isMortal ||
-      partition.hasLost ||
-      partition.mayHaveLost;
+      partition === undefined || partition.plan.hasRetention || partition.plan.isMortal || partition.isUnreliable;
     if (!mayBeGone && reading.position >= partition.deletionAsked) {
       throw new Violation('durable', 'a place that a consumer had reached is no longer in the log', {
         ...{ partition: partition.lane, position: reading.position },

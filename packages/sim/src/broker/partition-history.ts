@@ -28,7 +28,7 @@ export class PartitionHistory {
   mayHaveLost = false;
   /** It has: later records may follow a gap in a producer's numbers. */
   hasLost = false;
-  /** Stored bytes were damaged: it may go offline for good, but must never lie. */
+  /** Stored bytes were damaged: it may go offline for good, but must not serve what nobody has sent. */
   isRotten = false;
   wasOpened = false;
 
@@ -49,6 +49,8 @@ export class PartitionHistory {
   }
 
   told(offset: number, mark: Mark, isIdempotent: boolean): void {
+    // Damage at the very end is cut off as a torn write is, and other records come in its place.
+    if (this.isRotten) return;
     const name = nameOf(mark);
     const known = this.#marks.get(offset);
     const knownName = known === undefined ? name : nameOf(known);
@@ -60,6 +62,11 @@ export class PartitionHistory {
     if (isIdempotent) this.#toldOnce(offset, name);
     this.#marks.set(offset, mark);
     this.#toldEndOffset = Math.max(this.#toldEndOffset, offset + 1);
+  }
+
+  /** Nothing can be expected of what it holds any more. */
+  get isUnreliable(): boolean {
+    return this.isRotten || this.hasLost || this.mayHaveLost;
   }
 
   powerLost(): void {

@@ -241,7 +241,7 @@ export class SimulatedProducer {
 
   #gapMustBeExcusable(lane: ProducerLane, error: BarnabasError): void {
     const history = this.world.history.partition(lane.topicId, lane.partition);
-    const excused = lane.topic.isMortal || history === undefined || history.hasLost || history.mayHaveLost;
+    const excused = lane.topic.isMortal || history === undefined || history.isUnreliable;
     if (!excused) throw unexpected(lane, error);
     this.#beginAnew(error.errorName);
   }

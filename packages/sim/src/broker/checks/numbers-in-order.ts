@@ -20,7 +20,7 @@ export class NumbersInOrder {
     const last = this.#last.get(mark.session);
     this.#last.set(mark.session, mark.number);
     if (last === undefined || mark.number === last + 1) return;
-    if (partition.hasLost && mark.number > last) return;
+    if (partition.isRotten || (partition.hasLost && mark.number > last)) return;
     throw new Violation('order', 'the records of a producer do not stand in its order', {
       ...{ partition: partition.lane, offset, after: last, record: nameOf(mark) },
     });
