@@ -30,7 +30,6 @@ export class PartitionHistory {
   hasLost = false;
   /** Stored bytes were damaged: it may go offline for good, but must not serve what nobody has sent. */
   isRotten = false;
-  wasOpened = false;
 
   constructor(
     readonly plan: TopicPlan,

@@ -23,6 +23,7 @@ interface Seen {
 }
 
 export class StateCheck {
+  readonly #openedBy = new Map<PartitionHistory, BrokerProcess>();
   readonly #seen = new Map<PartitionHistory, Seen>();
 
   constructor(private readonly world: World) {}
@@ -36,7 +37,7 @@ export class StateCheck {
       const partition = history.partition(replica.topicId, replica.partition);
       const log = driver.openedLog(replica);
       if (partition === undefined || log === undefined) continue;
-      this.#checkFresh(replica, log, partition);
+      if (this.#openedBy.get(partition) !== broker) this.#opened(broker, replica, log, partition);
       // A driver that has stopped follows its logs no more, and without a leader nobody could be told anything.
       if (broker.serves && replica.log.kind === 'online' && replica.isLeader) {
         this.#look(broker, replica, log, partition);
@@ -44,15 +45,7 @@ export class StateCheck {
     }
   }
 
-  #checkFresh(replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
-    if (!partition.wasOpened && foundEnd(log) > 0) {
-      throw violation('fresh', 'the log of a new topic is not empty', partition, replica);
-    }
-    partition.wasOpened = true;
-  }
-
   #look(broker: BrokerProcess, replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
-    if (this.#seen.get(partition)?.broker !== broker) this.#opened(replica, log, partition);
     const before = this.#seen.get(partition);
     if (before !== undefined) this.#checkMoves(broker, replica, partition, before);
     this.#checkBounds(replica, log, partition);
@@ -61,10 +54,14 @@ export class StateCheck {
     this.#seen.set(partition, { broker, leaderEpoch, highWatermark, logStartOffset });
   }
 
-  /** The first look at a log in this life of the broker. */
-  #opened(replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
+  /** The first look at a log in this life of the broker, whether it serves already or not. */
+  #opened(broker: BrokerProcess, replica: ReplicaPartition, log: PartitionLog, partition: PartitionHistory): void {
+    const isNew = !this.#openedBy.has(partition);
+    this.#openedBy.set(partition, broker);
+    // What was appended since, in the same event, is not on disk yet: this is where the log was found to end.
+    const endedAt = log.recoveryPoint;
+    if (isNew && endedAt > 0) throw violation('fresh', 'the log of a new topic is not empty', partition, replica);
     if (!partition.mayHaveLost) return;
-    const endedAt = foundEnd(log);
     if (endedAt < partition.recoveryPoint) {
       throw violation('durable', 'the log ends below what was synced before the power went', partition, replica);
     }
@@ -102,11 +99,6 @@ export class StateCheck {
       throw violation('log-start', `the log start was ${before.logStartOffset}`, partition, replica);
     }
   }
-}
-
-/** Where a log just opened was found to end: what was appended since, in the same event, is not on disk yet. */
-function foundEnd(log: PartitionLog): number {
-  return log.recoveryPoint;
 }
 
 function violation(check: string, what: string, partition: PartitionHistory, replica: ReplicaPartition): Violation {
