@@ -80,7 +80,8 @@ function sameBroker(one: BrokerImage, other: BrokerImage): boolean {
     one === other ||
     (one.epoch === other.epoch &&
       one.fenced === other.fenced &&
-      one.inControlledShutdown === other.inControlledShutdown)
+      one.inControlledShutdown === other.inControlledShutdown &&
+      one.decommissioning === other.decommissioning)
   );
 }
 

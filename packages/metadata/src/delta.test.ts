@@ -116,20 +116,13 @@ describe('a record that does not fit is a fault, never skipped', () => {
   const topic = { record: { $case: 'topic', topic: { name: 'a', topicId: 'A' } } } as const;
   const kinds = internal.ConfigRecordResourceType;
   const config = { resourceType: kinds.TOPIC, resourceName: 'b', key: 'k', value: 'v' };
-  const place = { replicas: [1], isr: [1], leader: 1, leaderEpoch: 0, partitionEpoch: 0 };
+  const partition = (number: number) =>
+    internal.PartitionRecord.create({ topicId: 'A', partition: number, replicas: [1], isr: [1], leader: 1 });
   const cases: readonly (readonly [string, internal.MetadataRecord[], RegExp])[] = [
     ['an unknown type', [{ record: undefined }], /type that this version does not know: upgrade/],
     ['a topic twice', [topic, topic], /a topic name is used once/],
-    [
-      'a partition of no topic',
-      [{ record: { $case: 'partition', partition: { topicId: 'A', partition: 0, ...place } } }],
-      /the topic of a record/,
-    ],
-    [
-      'a partition too far',
-      [topic, { record: { $case: 'partition', partition: { topicId: 'A', partition: 1, ...place } } }],
-      /created in order/,
-    ],
+    ['a partition of no topic', [{ record: { $case: 'partition', partition: partition(0) } }], /the topic of a record/],
+    ['a partition too far', [topic, { record: { $case: 'partition', partition: partition(1) } }], /created in order/],
     [
       'a change of no partition',
       [topic, { record: { $case: 'partitionChange', partitionChange: { topicId: 'A', partition: 0 } } }],

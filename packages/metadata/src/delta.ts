@@ -146,6 +146,7 @@ export class MetadataDelta implements ImageChanges {
       rack: record.rack,
       fenced: record.fenced,
       inControlledShutdown: false,
+      decommissioning: this.#brokers.get(record.brokerId)?.decommissioning ?? false,
     });
   }
 
@@ -161,6 +162,7 @@ export class MetadataDelta implements ImageChanges {
       ...broker,
       fenced: record.fenced ?? broker.fenced,
       inControlledShutdown: record.inControlledShutdown ?? broker.inControlledShutdown,
+      decommissioning: record.decommissioning ?? broker.decommissioning,
     });
   }
 
@@ -214,8 +216,18 @@ export class MetadataDelta implements ImageChanges {
       partition: record.partition,
       count: partitions.length,
     });
-    const { replicas, isr, leader, leaderEpoch, partitionEpoch } = record;
-    partitions.push({ replicas: [...replicas], isr: [...isr], leader, leaderEpoch, partitionEpoch });
+    const { leader, leaderEpoch, partitionEpoch } = record;
+    partitions.push({
+      replicas: [...record.replicas],
+      isr: [...record.isr],
+      leader,
+      leaderEpoch,
+      partitionEpoch,
+      addingReplicas: [...record.addingReplicas],
+      removingReplicas: [...record.removingReplicas],
+      eligibleLeaderReplicas: [...record.eligibleLeaderReplicas],
+      lastKnownElr: [...record.lastKnownElr],
+    });
   }
 
   #replayPartitionChange(record: internal.PartitionChangeRecord): void {
@@ -238,6 +250,10 @@ export class MetadataDelta implements ImageChanges {
       leader,
       leaderEpoch: record.leader === undefined ? partition.leaderEpoch : partition.leaderEpoch + 1,
       partitionEpoch: partition.partitionEpoch + 1,
+      addingReplicas: record.addingReplicas?.ids ?? partition.addingReplicas,
+      removingReplicas: record.removingReplicas?.ids ?? partition.removingReplicas,
+      eligibleLeaderReplicas: record.eligibleLeaderReplicas?.ids ?? partition.eligibleLeaderReplicas,
+      lastKnownElr: record.lastKnownElr?.ids ?? partition.lastKnownElr,
     };
   }
 

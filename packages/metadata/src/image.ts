@@ -38,6 +38,8 @@ export interface BrokerImage {
   readonly fenced: boolean;
   /** Serving, but to get no new leaderships. */
   readonly inControlledShutdown: boolean;
+  /** To be emptied: gets no new replicas. Outlives a registration. */
+  readonly decommissioning: boolean;
 }
 
 /** A partition; its number is its position in TopicImage.partitions. */
@@ -51,6 +53,14 @@ export interface PartitionImage {
   readonly leaderEpoch: number;
   /** Grows by one with each change. */
   readonly partitionEpoch: number;
+  /** Those of the replicas that a reassignment adds. */
+  readonly addingReplicas: readonly number[];
+  /** Those of the replicas that a reassignment removes once the added ones are in sync. */
+  readonly removingReplicas: readonly number[];
+  /** Out of the ISR, but known to hold everything committed (KIP-966). */
+  readonly eligibleLeaderReplicas: readonly number[];
+  /** The last leader, where neither ISR nor eligible replicas are left (KIP-966). */
+  readonly lastKnownElr: readonly number[];
 }
 
 export interface TopicImage {

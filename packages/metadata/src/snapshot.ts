@@ -88,8 +88,9 @@ function* brokerRecords(image: MetadataImage): Generator<internal.MetadataRecord
     const endpoints = broker.endpoints.map((endpoint) => ({ ...endpoint }));
     const registerBroker = { brokerId, brokerEpoch, incarnationId, rack, fenced, endpoints };
     yield { record: { $case: 'registerBroker', registerBroker } };
-    if (broker.inControlledShutdown) {
-      const brokerRegistrationChange = { brokerId, brokerEpoch, inControlledShutdown: true };
+    const { inControlledShutdown, decommissioning } = broker;
+    if (inControlledShutdown || decommissioning) {
+      const brokerRegistrationChange = { brokerId, brokerEpoch, inControlledShutdown, decommissioning };
       yield { record: { $case: 'brokerRegistrationChange', brokerRegistrationChange } };
     }
   }
@@ -100,7 +101,14 @@ function* topicRecords(image: MetadataImage): Generator<internal.MetadataRecord,
     yield { record: { $case: 'topic', topic: { topicId, name } } };
     for (const [partition, state] of partitions.entries()) {
       const { leader, leaderEpoch, partitionEpoch } = state;
-      const lists = { replicas: [...state.replicas], isr: [...state.isr] };
+      const lists = {
+        replicas: [...state.replicas],
+        isr: [...state.isr],
+        addingReplicas: [...state.addingReplicas],
+        removingReplicas: [...state.removingReplicas],
+        eligibleLeaderReplicas: [...state.eligibleLeaderReplicas],
+        lastKnownElr: [...state.lastKnownElr],
+      };
       const record = { topicId, partition, leader, leaderEpoch, partitionEpoch, ...lists };
       yield { record: { $case: 'partition', partition: record } };
     }

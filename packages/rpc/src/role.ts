@@ -3,7 +3,8 @@
  * health NOT_SERVING, then starts the role, then reports it as serving.
  */
 import type { Clock, Logger, Metrics, Random, Timers } from '@barnabas/common';
-import type { FaultListener, Handlers, ServiceDefinition } from './types.js';
+import { BarnabasError } from '@barnabas/protocol';
+import type { FaultListener, Handlers, MessageStream, MethodDefinition, ServiceDefinition } from './types.js';
 
 /** Everything from outside that a role needs, handed in by its composition root. */
 export interface Environment {
@@ -29,6 +30,27 @@ export function service<S extends ServiceDefinition>(
   onFault?: FaultListener,
 ): ServiceRegistration {
   return { definition, handlers, onFault };
+}
+
+/**
+ * A handler for every method that refuses it with UNSUPPORTED_VERSION: what a node that serves only a part
+ * of a service, such as one of a test, adds its own handlers to.
+ */
+export function refuseAll<S extends ServiceDefinition>(definition: S): Handlers<S> {
+  const refuse = (method: MethodDefinition<unknown, unknown>) => {
+    const error = new BarnabasError('UNSUPPORTED_VERSION', `this node does not serve ${method.name}`);
+    if (method.requestStream) return (stream: MessageStream<unknown, unknown>) => refuseStream(stream, error);
+    if (method.responseStream)
+      return (_: unknown, stream: MessageStream<never, unknown>) => refuseStream(stream, error);
+    return () => Promise.reject(error);
+  };
+  const handlers = Object.entries(definition.methods).map(([name, method]) => [name, refuse(method)]);
+  return Object.fromEntries(handlers) as Handlers<S>;
+}
+
+function refuseStream(stream: MessageStream<never, unknown>, error: BarnabasError): void {
+  stream.handle({ onMessage: () => {}, onClose: () => {} });
+  stream.end(error);
 }
 
 /** Where a server has been bound. */

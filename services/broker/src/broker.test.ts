@@ -28,7 +28,7 @@ describe('a broker that starts', () => {
     await broker.role.start(BOUND);
     const { brokers, clusterId } = await broker.metadata.describeCluster({});
     expect(clusterId).toBe(CLUSTER_ID);
-    expect(brokers).toEqual([{ id: 1, host: '127.0.0.1', port: 2, rack: 'r1', fenced: false }]);
+    expect(brokers).toMatchObject([{ id: 1, host: '127.0.0.1', port: 2, rack: 'r1', fenced: false }]);
   });
 
   it('registers what it is told to advertise', async () => {

@@ -14,7 +14,7 @@ afterEach(() => controller.stop());
 
 function registration(brokerId: number, change: Partial<internal.RegisterBrokerRequest> = {}) {
   const endpoints = [{ name: 'CLIENT', host: 'broker', port: 7700 + brokerId }];
-  return { brokerId, clusterId: '', incarnationId: UUID, endpoints, rack: '', ...change };
+  return { brokerId, clusterId: '', incarnationId: UUID, endpoints, rack: '', previousBrokerEpoch: -1, ...change };
 }
 
 /** Registers a broker and lets it serve. */
@@ -56,7 +56,13 @@ test('a new cluster gets an id, brokers, topics, and followers see them', async 
   expect(await follower.waitFor((image) => image.offset >= metadataOffset, 5000)).toBe(true);
   const topic = follower.image.topics.named('clicks');
   expect(topic?.partitions).toHaveLength(1000);
-  expect(topic?.partitions[999]).toEqual({ replicas: [3], isr: [3], leader: 3, leaderEpoch: 0, partitionEpoch: 0 });
+  expect(topic?.partitions[999]).toMatchObject({
+    replicas: [3],
+    isr: [3],
+    leader: 3,
+    leaderEpoch: 0,
+    partitionEpoch: 0,
+  });
   expect(follower.image.configs.of({ type: 'topic', name: 'clicks' }).get('retention.ms')).toBe('1000');
 });
 

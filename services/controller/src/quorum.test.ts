@@ -79,6 +79,7 @@ test('a change made before the leader goes is there after it, on every controlle
     incarnationId: UUID,
     endpoints,
     rack: '',
+    previousBrokerEpoch: -1,
   });
   const heartbeat = { brokerId: 1, brokerEpoch, metadataOffset: 100, wantFence: false, wantShutDown: false };
   expect(await client.brokerHeartbeat(heartbeat)).toMatchObject({ fenced: false });

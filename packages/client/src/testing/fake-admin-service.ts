@@ -1,6 +1,6 @@
 /** AdminService of a fake node: topics for real, configurations as plain tables. */
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { ServiceRegistration } from '@barnabas/rpc';
 import type { FakeNode } from './fake-node.js';
 
@@ -17,6 +17,7 @@ export interface FakeAdminPorts {
 
 export function fakeAdminService(node: FakeNode, ports: FakeAdminPorts): ServiceRegistration {
   return service(v1.AdminServiceDefinition, {
+    ...refuseAll(v1.AdminServiceDefinition),
     createTopics: (request) => node.unary('CreateTopics', request, () => createTopics(ports, request)),
     deleteTopics: (request) =>
       node.unary('DeleteTopics', request, () => ({

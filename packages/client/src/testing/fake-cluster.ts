@@ -300,7 +300,7 @@ function brokerAddress(id: number): string {
 
 function toBroker(id: number, address: string, fenced: boolean): v1.Broker {
   const [host = '', port = ''] = address.split(':');
-  return { id, host, port: Number(port), rack: '', fenced };
+  return v1.Broker.create({ id, host, port: Number(port), fenced });
 }
 
 function toTopic(name: string, { id, partitions }: FakeTopic): v1.Topic {
@@ -308,13 +308,9 @@ function toTopic(name: string, { id, partitions }: FakeTopic): v1.Topic {
     name,
     topicId: id,
     internal: false,
-    partitions: partitions.map(({ partition, leader, leaderEpoch }) => ({
-      partition,
-      leader,
-      leaderEpoch,
-      replicas: [leader],
-      isr: [leader],
-    })),
+    partitions: partitions.map(({ partition, leader, leaderEpoch }) =>
+      v1.Partition.create({ partition, leader, leaderEpoch, replicas: [leader], isr: [leader] }),
+    ),
     error: undefined,
   };
 }

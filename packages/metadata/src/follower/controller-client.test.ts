@@ -1,11 +1,10 @@
 import { BarnabasError, internal, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { Handlers } from '@barnabas/rpc';
 import { TestNetwork } from '../test-kit/node.js';
 import { ControllerClient } from './controller-client.js';
 
 const voters = [1, 2, 3].map((id) => ({ id, host: 'controller', port: id }));
-const unused = () => Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'not in this test'));
 
 let network: TestNetwork;
 let client: ControllerClient;
@@ -26,14 +25,14 @@ function guard(id: number, what: string): void {
 
 function controllerAt(id: number): void {
   const admin: Handlers<typeof v1.AdminServiceDefinition> = {
+    ...refuseAll(v1.AdminServiceDefinition),
     createTopics: async () => {
       guard(id, 'create');
       return { results: [], metadataOffset: id };
     },
-    ...{ deleteTopics: unused, createPartitions: unused, describeConfigs: unused, incrementalAlterConfigs: unused },
   };
   const controller: Handlers<typeof internal.ControllerServiceDefinition> = {
-    ...{ registerBroker: unused, brokerHeartbeat: unused, autoCreateTopics: unused, followMetadata() {} },
+    ...refuseAll(internal.ControllerServiceDefinition),
     allocateProducerIds: async () => {
       guard(id, 'allocate');
       return { firstProducerId: id, count: 1 };

@@ -1,6 +1,6 @@
 import type { internal as messages } from '@barnabas/protocol';
 import { BarnabasError, internal } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { ResponseStream } from '@barnabas/rpc';
 import type { ImageChanges } from '../changes.js';
 import { emptyImage } from '../image.js';
@@ -15,7 +15,6 @@ interface Followed {
 }
 
 const voters = [1, 2].map((id) => ({ id, host: 'controller', port: id }));
-const unused = () => Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'not in this test'));
 
 let network: TestNetwork;
 let followed: Followed[];
@@ -26,8 +25,7 @@ let follower: MetadataFollower;
 
 function controllerAt(id: number): void {
   const registration = service(internal.ControllerServiceDefinition, {
-    ...{ registerBroker: unused, brokerHeartbeat: unused, allocateProducerIds: unused },
-    ...{ autoCreateTopics: unused, describeQuorum: unused },
+    ...refuseAll(internal.ControllerServiceDefinition),
     followMetadata(request, stream) {
       if (down.has(id)) throw new BarnabasError('NETWORK_EXCEPTION', 'down');
       let closed = false;

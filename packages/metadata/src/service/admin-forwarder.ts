@@ -13,7 +13,7 @@
 import { InvariantError } from '@barnabas/common';
 import { formatAddress } from '@barnabas/common/config';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Connector, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { describeBrokerConfig, describeTopicConfig } from '../effective-config.js';
 import type { ConfiguredBroker } from '../effective-config.js';
@@ -51,6 +51,7 @@ export function adminForwarder(options: AdminForwarderOptions): ServiceRegistrat
     return response;
   };
   const handlers: Handlers<typeof v1.AdminServiceDefinition> = {
+    ...refuseAll(v1.AdminServiceDefinition),
     createTopics: (request, context) => shown(controller.createTopics(request, within(request.timeoutMs, context))),
     deleteTopics: (request, context) => shown(controller.deleteTopics(request, within(request.timeoutMs, context))),
     createPartitions: (request, context) =>

@@ -1,7 +1,7 @@
 /** MetadataService and AdminService as a broker and a gateway serve them, over a network in the process. */
 import { BarnabasError, v1 } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import { configuredBroker } from '../effective-config.js';
 import { TestNetwork } from '../test-kit/node.js';
 import { ScriptedSource, broker, smallCluster, topic } from '../test-kit/scripted-source.js';
@@ -13,7 +13,10 @@ import { createMetadataService } from './metadata-service.js';
 const { ErrorCode, ConfigResourceType, ConfigSource } = v1;
 const unused = () => Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'not in this test'));
 const noController = {
-  ...{ createTopics: unused, deleteTopics: unused, createPartitions: unused, incrementalAlterConfigs: unused },
+  createTopics: unused,
+  deleteTopics: unused,
+  createPartitions: unused,
+  incrementalAlterConfigs: unused,
 };
 const voters = [{ id: 1, host: 'controller', port: 7800 }];
 
@@ -192,7 +195,10 @@ describe('administration', () => {
   test('what cannot be told is an error of that resource alone', async () => {
     const client = brokerOne();
     const down = () => Promise.reject(new BarnabasError('NETWORK_EXCEPTION', 'down'));
-    network.serve('broker-2:7701', service(v1.AdminServiceDefinition, { ...noController, describeConfigs: down }));
+    network.serve(
+      'broker-2:7701',
+      service(v1.AdminServiceDefinition, { ...refuseAll(v1.AdminServiceDefinition), describeConfigs: down }),
+    );
     const kinds = ConfigResourceType;
     const resources = [
       { type: kinds.TOPIC, name: 'a' },
@@ -228,7 +234,10 @@ describe('administration', () => {
       calls.push('broker-3');
       return describeConfigs(...args);
     };
-    const impostor = service(v1.AdminServiceDefinition, { ...noController, describeConfigs: counted });
+    const impostor = service(v1.AdminServiceDefinition, {
+      ...refuseAll(v1.AdminServiceDefinition),
+      describeConfigs: counted,
+    });
     network.serve('broker-3:7701', impostor);
     const { results } = await admin('node:1').describeConfigs(describing(ConfigResourceType.BROKER, '3'));
     expect(results[0]?.error?.code).toBe(ErrorCode.BROKER_NOT_AVAILABLE);

@@ -21,6 +21,10 @@ export function topicMessage(topic: TopicImage): v1.Topic {
       leaderEpoch: state.leaderEpoch,
       replicas: [...state.replicas],
       isr: [...state.isr],
+      eligibleLeaderReplicas: [...state.eligibleLeaderReplicas],
+      addingReplicas: [...state.addingReplicas],
+      removingReplicas: [...state.removingReplicas],
+      partitionEpoch: state.partitionEpoch,
     })),
     error: undefined,
   };
@@ -54,7 +58,8 @@ export function missingTopic(name: string): BarnabasError {
 
 export function brokerMessage(broker: BrokerImage): v1.Broker {
   const { host, port } = endpointOf(broker, CLIENT_LISTENER) ?? { host: '', port: 0 };
-  return { id: broker.id, host, port, rack: broker.rack, fenced: broker.fenced };
+  const { id, rack, fenced, inControlledShutdown, decommissioning } = broker;
+  return { id, host, port, rack, fenced, inControlledShutdown, decommissioning };
 }
 
 /** All registered brokers, by id. */

@@ -53,7 +53,9 @@ const MAKERS: readonly Maker[] = [
     if (broker === undefined) return undefined;
     const { id: brokerId, epoch: brokerEpoch } = broker;
     if (random.below(4) === 0) return { $case: 'unregisterBroker', unregisterBroker: { brokerId, brokerEpoch } };
-    const change = random.below(2) === 0 ? { fenced: !broker.fenced } : { inControlledShutdown: true };
+    const change = [{ fenced: !broker.fenced }, { inControlledShutdown: true }, { decommissioning: true }][
+      random.below(3)
+    ];
     return { $case: 'brokerRegistrationChange', brokerRegistrationChange: { brokerId, brokerEpoch, ...change } };
   },
   (image, random, offset) => {
@@ -68,8 +70,20 @@ const MAKERS: readonly Maker[] = [
     if (topic === undefined) return undefined;
     if (random.below(8) === 0) return { $case: 'removeTopic', removeTopic: { topicId: topic.id } };
     const replicas = [1, 2, 3].slice(0, 1 + random.below(3));
-    const partition = { topicId: topic.id, partition: topic.partitions.length, replicas, isr: replicas, leader: 1 };
-    return { $case: 'partition', partition: { ...partition, leaderEpoch: random.below(3), partitionEpoch: 7 } };
+    const partition = internal.PartitionRecord.create({
+      topicId: topic.id,
+      partition: topic.partitions.length,
+      replicas,
+      isr: replicas,
+      leader: 1,
+      leaderEpoch: random.below(3),
+      partitionEpoch: 7,
+      addingReplicas: replicas.slice(0, random.below(2)),
+      removingReplicas: replicas.slice(1, 1 + random.below(2)),
+      eligibleLeaderReplicas: replicas.slice(2),
+      lastKnownElr: replicas.slice(0, random.below(2)),
+    });
+    return { $case: 'partition', partition };
   },
   (image, random) => {
     const topic = pickTopic(image, random);
@@ -78,7 +92,8 @@ const MAKERS: readonly Maker[] = [
     const replicas = topic.partitions[partition]?.replicas ?? [];
     const leader = random.below(3) === 0 ? NO_LEADER : pick(replicas, random);
     const isr = random.below(2) === 0 ? { isr: { ids: replicas.slice(0, 1) } } : {};
-    const change = leader === undefined || random.below(3) === 0 ? isr : { leader, ...isr };
+    const lists = random.below(2) === 0 ? randomLists(random) : {};
+    const change = leader === undefined || random.below(3) === 0 ? { ...isr, ...lists } : { leader, ...isr, ...lists };
     return { $case: 'partitionChange', partitionChange: { topicId: topic.id, partition, ...change } };
   },
   (image, random) => {
@@ -104,4 +119,10 @@ function pickTopic(image: MetadataImage, random: Random): TopicImage | undefined
 
 function pick<T>(values: readonly T[], random: Random): T | undefined {
   return values.length === 0 ? undefined : values[random.below(values.length)];
+}
+
+/** Each list of a change is there or not, empty or not. */
+function randomLists(random: Random) {
+  const list = () => (random.below(2) === 0 ? undefined : { ids: [1, 2].slice(random.below(3)) });
+  return { addingReplicas: list(), removingReplicas: list(), eligibleLeaderReplicas: list(), lastKnownElr: list() };
 }

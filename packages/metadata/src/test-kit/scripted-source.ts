@@ -1,5 +1,5 @@
 /** A source of images that tests make of records; stands for a follower. */
-import type { internal } from '@barnabas/protocol';
+import { internal } from '@barnabas/protocol';
 import { MetadataDelta } from '../delta.js';
 import { emptyImage } from '../image.js';
 import type { MetadataImage } from '../image.js';
@@ -58,7 +58,10 @@ export function topic(name: string, partitions: number): NonNullable<internal.Me
   return [
     { $case: 'topic', topic: { name, topicId } },
     ...Array.from({ length: partitions }, (_, partition) => {
-      return { $case: 'partition', partition: { topicId, partition, ...place } } as const;
+      return {
+        $case: 'partition',
+        partition: internal.PartitionRecord.create({ topicId, partition, ...place }),
+      } as const;
     }),
   ];
 }

@@ -41,10 +41,10 @@ export class Authority {
 
   create(plan: TopicPlan): string {
     const topicId = randomUuid(this.dice);
-    const at = { replicas: [NODE_ID], isr: [NODE_ID], leader: NODE_ID, leaderEpoch: 0, partitionEpoch: 0 };
+    const at = { replicas: [NODE_ID], isr: [NODE_ID], leader: NODE_ID };
     const records: Body[] = [{ $case: 'topic', topic: { name: plan.name, topicId } }];
     for (let partition = 0; partition < plan.partitions; partition++) {
-      records.push({ $case: 'partition', partition: { topicId, partition, ...at } });
+      records.push({ $case: 'partition', partition: internal.PartitionRecord.create({ topicId, partition, ...at }) });
     }
     for (const [key, value] of Object.entries(plan.config)) records.push(configRecord(plan.name, key, value));
     this.#commit(records);

@@ -1,6 +1,6 @@
 import { MetadataDelta, emptyImage } from '@barnabas/metadata';
 import type { ImageChanges, MetadataImage } from '@barnabas/metadata';
-import type { internal } from '@barnabas/protocol';
+import { internal } from '@barnabas/protocol';
 import { assignmentChanges } from './assignments.js';
 
 const NODE = 1;
@@ -10,7 +10,7 @@ type Body = NonNullable<internal.MetadataRecord['record']>;
 const topic = (name: string, topicId: string): Body => ({ $case: 'topic', topic: { name, topicId } });
 const partition = (topicId: string, number: number, replicas: number[]): Body => ({
   $case: 'partition',
-  partition: {
+  partition: internal.PartitionRecord.create({
     topicId,
     partition: number,
     replicas,
@@ -18,7 +18,7 @@ const partition = (topicId: string, number: number, replicas: number[]): Body =>
     leader: replicas[0] ?? -1,
     leaderEpoch: 0,
     partitionEpoch: 0,
-  },
+  }),
 });
 const moved = (topicId: string, number: number, replicas: number[], leader: number): Body => ({
   $case: 'partitionChange',

@@ -141,6 +141,7 @@ export class BrokerLifecycle {
       incarnationId: this.#incarnationId,
       endpoints: this.#endpoints,
       rack,
+      previousBrokerEpoch: -1,
     };
     const { brokerEpoch } = await controller.registerBroker(request, this.#within(left));
     this.#brokerEpoch = brokerEpoch;

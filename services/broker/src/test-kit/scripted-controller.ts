@@ -2,7 +2,7 @@
 import { randomUuid } from '@barnabas/metadata';
 import type { Random } from '@barnabas/common';
 import { BarnabasError, internal, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { Handlers, LocalNetwork, ResponseStream } from '@barnabas/rpc';
 
 export const CONTROLLER_ADDRESS = '127.0.0.1:1';
@@ -35,7 +35,7 @@ export class ScriptedController {
     this.append({ $case: 'clusterId', clusterId: { clusterId: CLUSTER_ID } });
     network.register(CONTROLLER_ADDRESS, [
       service(internal.ControllerServiceDefinition, this.#handlers()),
-      service(v1.AdminServiceDefinition, refuseAll()),
+      service(v1.AdminServiceDefinition, refuseAll(v1.AdminServiceDefinition)),
     ]);
   }
 
@@ -58,7 +58,7 @@ export class ScriptedController {
       ...partitions.map(
         ({ leader, replicas = [leader], isr = [leader] }, partition): Record => ({
           $case: 'partition',
-          partition: { topicId, partition, replicas, isr, leader, leaderEpoch: 0, partitionEpoch: 0 },
+          partition: internal.PartitionRecord.create({ topicId, partition, replicas, isr, leader }),
         }),
       ),
     );
@@ -94,6 +94,7 @@ export class ScriptedController {
 
   #handlers(): Handlers<typeof internal.ControllerServiceDefinition> {
     return {
+      ...refuseAll(internal.ControllerServiceDefinition),
       registerBroker: async (request) => {
         const refusal = this.refusals.shift();
         if (refusal !== undefined) throw refusal;
@@ -148,17 +149,4 @@ export class ScriptedController {
       part: { $case: 'records', records: { baseOffset, records, endOffset, term: 1 } },
     };
   }
-}
-
-function refuseAll(): Handlers<typeof v1.AdminServiceDefinition> {
-  const refuse = async (): Promise<never> => {
-    throw new BarnabasError('UNSUPPORTED_VERSION', 'this controller is scripted');
-  };
-  return {
-    createTopics: refuse,
-    deleteTopics: refuse,
-    createPartitions: refuse,
-    describeConfigs: refuse,
-    incrementalAlterConfigs: refuse,
-  };
 }

@@ -50,8 +50,9 @@ export function partitionRecords(
         `none of brokers ${replicas.join(', ')} serves at the moment: partition ${first + index} would have no leader`,
       );
     }
-    const partition = { topicId, partition: first + index, replicas, isr, leader, leaderEpoch: 0, partitionEpoch: 0 };
-    return { record: { $case: 'partition', partition } };
+    const place = { replicas, isr, leader, leaderEpoch: 0, partitionEpoch: 0 };
+    const none = { addingReplicas: [], removingReplicas: [], eligibleLeaderReplicas: [], lastKnownElr: [] };
+    return { record: { $case: 'partition', partition: { topicId, partition: first + index, ...place, ...none } } };
   });
 }
 

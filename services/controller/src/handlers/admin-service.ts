@@ -6,7 +6,7 @@
 import { describeBrokerConfig, describeTopicConfig, distantBroker } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
 import { BarnabasError, errorToProto, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { alterConfigs } from '../core/index.js';
 import type { Decision } from '../core/index.js';
@@ -20,6 +20,7 @@ export function adminService(runtime: ControllerRuntime): ServiceRegistration {
     return { results, metadataOffset: runtime.timeline.committed.offset };
   };
   const handlers: Handlers<typeof v1.AdminServiceDefinition> = {
+    ...refuseAll(v1.AdminServiceDefinition),
     createTopics: (request, context) =>
       change((image) => runtime.topics.createTopics(image, request), timeoutOf(context, request.timeoutMs)),
     deleteTopics: (request, context) =>

@@ -8,7 +8,7 @@
  */
 import { parseAddress } from '@barnabas/common/config';
 import { internal } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { allocateProducerIds } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
@@ -17,6 +17,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 
 export function controllerService(runtime: ControllerRuntime): ServiceRegistration {
   const handlers: Handlers<typeof internal.ControllerServiceDefinition> = {
+    ...refuseAll(internal.ControllerServiceDefinition),
     registerBroker: (request, context) => registerBroker(runtime, request, context),
     brokerHeartbeat: (request, context) => brokerHeartbeat(runtime, request, context),
     allocateProducerIds: ({ brokerId, brokerEpoch }, context) =>

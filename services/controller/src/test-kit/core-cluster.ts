@@ -1,8 +1,7 @@
 /** The controller's core alone, with time moved by hand: each decision is replayed at once. For tests. */
 import { SeededRandom } from '@barnabas/common';
 import type { MetadataImage, PartitionImage } from '@barnabas/metadata';
-import type { internal } from '@barnabas/protocol';
-import { v1 } from '@barnabas/protocol';
+import { internal, v1 } from '@barnabas/protocol';
 import { BrokerSessions, ClusterControl, Timeline, TopicControl, bootstrapCluster } from '../core/index.js';
 import type { ControllerSettings, Decision } from '../core/index.js';
 import { controllerConfig, settingsOf } from '../config.js';
@@ -50,7 +49,7 @@ export class CoreCluster {
   registration(brokerId: number, change: Partial<internal.RegisterBrokerRequest> = {}): internal.RegisterBrokerRequest {
     const incarnationId = UUIDS[this.#incarnations++ % UUIDS.length] ?? '';
     const endpoints = [{ name: 'CLIENT', host: `host-${brokerId}`, port: 7700 }];
-    return { brokerId, clusterId: '', incarnationId, endpoints, rack: '', ...change };
+    return { brokerId, clusterId: '', incarnationId, endpoints, rack: '', previousBrokerEpoch: -1, ...change };
   }
 
   register(request: internal.RegisterBrokerRequest): internal.RegisterBrokerResponse {
@@ -95,7 +94,7 @@ export class CoreCluster {
     const topicId = `id of ${name}`;
     const records = replicaLists.map((list, partition): internal.MetadataRecord => {
       const [replicas, isr, leader] = [[...list], [...list], list[0] ?? -1];
-      const record = { topicId, partition, replicas, isr, leader, leaderEpoch: 0, partitionEpoch: 0 };
+      const record = internal.PartitionRecord.create({ topicId, partition, replicas, isr, leader });
       return { record: { $case: 'partition', partition: record } };
     });
     this.write({ record: { $case: 'topic', topic: { name, topicId } } }, ...records);

@@ -11,7 +11,7 @@ import {
   toBarnabasError,
   v1,
 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { MessageStream, ServiceRegistration } from '@barnabas/rpc';
 import { CLUSTER_ID } from './fake-controller.js';
 
@@ -117,10 +117,7 @@ export class FakeBroker {
       },
     }),
     service(v1.AdminServiceDefinition, {
-      createTopics: unserved,
-      deleteTopics: unserved,
-      createPartitions: unserved,
-      incrementalAlterConfigs: unserved,
+      ...refuseAll(v1.AdminServiceDefinition),
       describeConfigs: async ({ resources }) => ({
         results: resources.map((resource) => ({
           resource,

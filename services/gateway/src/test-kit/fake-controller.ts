@@ -3,7 +3,7 @@
  * by any number of streams. For this service's own tests.
  */
 import { errorToProto, BarnabasError, internal, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { refuseAll, service } from '@barnabas/rpc';
 import type { MessageStream, ServiceRegistration } from '@barnabas/rpc';
 
 export const CLUSTER_ID = 'test-cluster-000000000';
@@ -29,9 +29,7 @@ export class FakeController {
 
   readonly services: readonly ServiceRegistration[] = [
     service(internal.ControllerServiceDefinition, {
-      registerBroker: refuse,
-      brokerHeartbeat: refuse,
-      allocateProducerIds: refuse,
+      ...refuseAll(internal.ControllerServiceDefinition),
       describeQuorum: async () => ({ clusterId: CLUSTER_ID, leaderId: 1, term: 1, committedOffset: 0, voters: [] }),
       followMetadata: ({ fromOffset }, stream) => {
         this.#followers.add(stream);
@@ -52,14 +50,11 @@ export class FakeController {
       },
     }),
     service(v1.AdminServiceDefinition, {
+      ...refuseAll(v1.AdminServiceDefinition),
       createTopics: async ({ topics }) => {
         this.adminRequests.push(...topics.map(({ name }) => `create ${name}`));
         return { results: [], metadataOffset: this.#records.length };
       },
-      deleteTopics: refuse,
-      createPartitions: refuse,
-      incrementalAlterConfigs: refuse,
-      describeConfigs: refuse,
     }),
   ];
 
@@ -109,7 +104,7 @@ export class FakeController {
     const partitions = leaders.map(
       (leader, partition): Fact => ({
         $case: 'partition',
-        partition: { topicId, partition, replicas: [leader], isr: [leader], leader, leaderEpoch: 0, partitionEpoch: 0 },
+        partition: internal.PartitionRecord.create({ topicId, partition, replicas: [leader], isr: [leader], leader }),
       }),
     );
     return [{ $case: 'topic', topic: { name, topicId } }, ...partitions];
@@ -125,10 +120,6 @@ export class FakeController {
     const records = { baseOffset, records: this.#records.slice(baseOffset), endOffset: this.#records.length, term: 1 };
     return { clusterId: CLUSTER_ID, leaderId: 1, part: { $case: 'records', records } };
   }
-}
-
-async function refuse(): Promise<never> {
-  throw new BarnabasError('UNSUPPORTED_VERSION', 'the fake controller does not do this');
 }
 
 function noAutoCreation(name: string): BarnabasError {

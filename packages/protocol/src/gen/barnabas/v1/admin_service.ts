@@ -49,6 +49,16 @@ export enum AlterConfigOpType {
   SUBTRACT = 4,
 }
 
+/** Which election. */
+export enum ElectionType {
+  /** UNSPECIFIED - The same as PREFERRED. */
+  UNSPECIFIED = 0,
+  /** PREFERRED - The first replica of each partition leads, if it is in sync. */
+  PREFERRED = 1,
+  /** UNCLEAN - Where nobody leads and nobody in sync is left, any replica that serves leads: records may be lost. */
+  UNCLEAN = 2,
+}
+
 /** Asks for new topics. */
 export interface CreateTopicsRequest {
   /** The topics. */
@@ -266,6 +276,336 @@ export interface IncrementalAlterConfigsResult {
     | undefined;
   /** Absent on success. */
   error: Error | undefined;
+}
+
+/** Asks for reassignments. */
+export interface AlterPartitionReassignmentsRequest {
+  /** Each stands or falls alone; a partition at most once. */
+  partitions: PartitionReassignment[];
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+  /** Refuse (INVALID_REPLICATION_FACTOR) what would change the number of a partition's replicas (KIP-860). */
+  forbidReplicationFactorChange: boolean;
+}
+
+/** Where a partition's replicas are to be. */
+export interface PartitionReassignment {
+  /** Topic name. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /**
+   * Broker ids, the preferred leader first; empty cancels the reassignment under way
+   * (NO_REASSIGNMENT_IN_PROGRESS if there is none).
+   */
+  replicas: number[];
+}
+
+/** What became of each. */
+export interface AlterPartitionReassignmentsResponse {
+  /** In the order of the request. */
+  results: PartitionReassignmentResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
+}
+
+/** What became of one. */
+export interface PartitionReassignmentResult {
+  /** Topic name. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** Absent on success. */
+  error: Error | undefined;
+}
+
+/** Names partitions of a topic. */
+export interface TopicPartitions {
+  /** Topic name. */
+  topic: string;
+  /** From 0; empty means all. */
+  partitions: number[];
+}
+
+/** Asks for reassignments under way. */
+export interface ListPartitionReassignmentsRequest {
+  /** Only of these; empty means all. */
+  topics: TopicPartitions[];
+}
+
+/** Reassignments under way. */
+export interface ListPartitionReassignmentsResponse {
+  /** By topic and partition. */
+  reassignments: OngoingReassignment[];
+}
+
+/** A reassignment under way. */
+export interface OngoingReassignment {
+  /** Topic name. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** All broker ids that hold a replica now, those coming and those going included. */
+  replicas: number[];
+  /** Those that are coming. */
+  addingReplicas: number[];
+  /** Those that go when all that are coming are in sync. */
+  removingReplicas: number[];
+}
+
+/** Asks for elections. */
+export interface ElectLeadersRequest {
+  /** Which election. */
+  type: ElectionType;
+  /** Of these partitions; empty means all. */
+  topics: TopicPartitions[];
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** What became of each. */
+export interface ElectLeadersResponse {
+  /** Of every partition named; without names, of those that changed or failed. */
+  results: ElectLeadersResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
+}
+
+/** What became of one. */
+export interface ElectLeadersResult {
+  /** Topic name. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** Broker id of the leader now, or -1. */
+  leader: number;
+  /**
+   * ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE, ELIGIBLE_LEADERS_NOT_AVAILABLE,
+   * UNKNOWN_TOPIC_OR_PARTITION; absent on success.
+   */
+  error: Error | undefined;
+}
+
+/** Asks how far replicas are. */
+export interface DescribeReplicasRequest {
+  /** Of these partitions; empty means all. */
+  topics: TopicPartitions[];
+}
+
+/** How far replicas are. */
+export interface DescribeReplicasResponse {
+  /** By topic and partition. */
+  results: DescribeReplicasResult[];
+}
+
+/** The replicas of a partition. */
+export interface DescribeReplicasResult {
+  /** Topic name. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** Broker id of the leader that answered, or -1. */
+  leader: number;
+  /** Its leader epoch. */
+  leaderEpoch: number;
+  /** First offset that the leader has. */
+  logStartOffset: number;
+  /** First offset that is not committed. */
+  highWatermark: number;
+  /** First offset that the leader does not have. */
+  logEndOffset: number;
+  /** In the order of the partition's replicas. */
+  replicas: ReplicaState[];
+  /** LEADER_NOT_AVAILABLE and others; absent on success. */
+  error: Error | undefined;
+}
+
+/** A replica, as its leader knows it. */
+export interface ReplicaState {
+  /** Where it is. */
+  brokerId: number;
+  /** First offset that it does not have on disk; -1 if it has not spoken to this leader. */
+  logEndOffset: number;
+  /** Records that the leader has and it has not; -1 if unknown. */
+  lag: number;
+  /** Milliseconds since it last had everything that the leader had; 0 for the leader, -1 if never. */
+  caughtUpMs: number;
+  /** In sync. */
+  inSync: boolean;
+}
+
+/** Asks for a broker to be emptied. */
+export interface DecommissionBrokerRequest {
+  /** node.id. */
+  brokerId: number;
+  /** Take it back: the broker may get replicas again, and moves under way are cancelled. */
+  cancel: boolean;
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** How far it is. */
+export interface DecommissionBrokerResponse {
+  /** Partitions that still have a replica on the broker. */
+  remainingPartitions: number;
+  /** Partitions that cannot leave it, because no other broker may take a replica; each with the reason. */
+  stuck: PartitionReassignmentResult[];
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
+}
+
+/** Asks for a broker to be forgotten. */
+export interface UnregisterBrokerRequest {
+  /** node.id. */
+  brokerId: number;
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/**
+ * It is forgotten. INVALID_REQUEST while it runs or holds replicas, BROKER_ID_NOT_REGISTERED if
+ * there is none.
+ */
+export interface UnregisterBrokerResponse {
+  /** Metadata at or past this offset shows the change, on any node. */
+  metadataOffset: number;
+}
+
+/** Asks about the quorum. */
+export interface DescribeQuorumRequest {
+}
+
+/** The quorum. */
+export interface DescribeQuorumResponse {
+  /** The cluster's id. */
+  clusterId: string;
+  /** Node id of the leader. */
+  leaderId: number;
+  /** Raft term, Kafka's leader epoch. */
+  leaderEpoch: number;
+  /** First log offset that is not committed. Offsets here are those of the Raft log, not metadata offsets. */
+  highWatermark: number;
+  /** Last log offset in the leader's newest snapshot; 0 if there is none. */
+  snapshotOffset: number;
+  /** Those who vote. */
+  voters: QuorumReplica[];
+  /** Those who follow without a vote. */
+  observers: QuorumReplica[];
+}
+
+/** A controller, as the quorum's leader knows it. */
+export interface QuorumReplica {
+  /** node.id. */
+  id: number;
+  /** Names its metadata directory: a controller with a new disk is another voter. A UUID in base64url. */
+  directoryId: string;
+  /** Where the other controllers reach it. */
+  host: string;
+  /** Where the other controllers reach it. */
+  port: number;
+  /** First log offset that it does not have on disk; -1 if unknown. */
+  logEndOffset: number;
+  /** Entries that the leader has and it has not; -1 if unknown. */
+  lag: number;
+  /** Milliseconds since the leader last heard from it; 0 for the leader, -1 if never. */
+  lastContactMs: number;
+}
+
+/** Asks for another voter. */
+export interface AddVoterRequest {
+  /** Its node.id. */
+  id: number;
+  /**
+   * Its directory id, which it prints when its disk is formatted and DescribeQuorum lists; empty means
+   * the observer of that id that is there now.
+   */
+  directoryId: string;
+  /** Where the other controllers reach it; empty means where it says itself. */
+  host: string;
+  /** Where the other controllers reach it. */
+  port: number;
+  /** How long to wait for it to catch up and for the change, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** It votes. DUPLICATE_VOTER if it did already. */
+export interface AddVoterResponse {
+}
+
+/** Asks for a voter less. */
+export interface RemoveVoterRequest {
+  /** Its node.id. */
+  id: number;
+  /** Its directory id; empty means whichever voter has that node.id. */
+  directoryId: string;
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** It votes no more. VOTER_NOT_FOUND if it did not; INVALID_REQUEST for the last one. */
+export interface RemoveVoterResponse {
+}
+
+/** Asks for another leader of the quorum. */
+export interface TransferQuorumLeadershipRequest {
+  /** node.id of the voter that is to lead; -1 means the one that is furthest. */
+  to: number;
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** It leads, or has at least been told to. */
+export interface TransferQuorumLeadershipResponse {
+  /** node.id of the leader now. */
+  leaderId: number;
+}
+
+/** Asks about features. */
+export interface DescribeFeaturesRequest {
+}
+
+/** Features. */
+export interface DescribeFeaturesResponse {
+  /** By name. */
+  features: Feature[];
+}
+
+/** A feature. */
+export interface Feature {
+  /** Its name: `metadata.version` and others. */
+  name: string;
+  /** Its level now; 0 means off. */
+  level: number;
+  /** Lowest level that the active controller supports. */
+  minSupported: number;
+  /** Highest level that the active controller supports. */
+  maxSupported: number;
+}
+
+/** Asks for other levels. */
+export interface UpdateFeaturesRequest {
+  /** All or none. */
+  updates: FeatureUpdate[];
+  /** Check everything and change nothing. */
+  validateOnly: boolean;
+  /** How long to wait, in milliseconds; 0 means 30,000. */
+  timeoutMs: number;
+}
+
+/** Another level of a feature. */
+export interface FeatureUpdate {
+  /** Its name. */
+  name: string;
+  /** The level wanted; 0 means off. */
+  level: number;
+  /** Allow a lower level than now. */
+  allowDowngrade: boolean;
+}
+
+/** They hold. FEATURE_UPDATE_FAILED if a node does not support a level, or for a downgrade that was not allowed. */
+export interface UpdateFeaturesResponse {
+  /** Metadata at or past this offset shows the changes, on any node. */
+  metadataOffset: number;
 }
 
 function createBaseCreateTopicsRequest(): CreateTopicsRequest {
@@ -1736,6 +2076,2233 @@ export const IncrementalAlterConfigsResult = {
   },
 };
 
+function createBaseAlterPartitionReassignmentsRequest(): AlterPartitionReassignmentsRequest {
+  return { partitions: [], timeoutMs: 0, forbidReplicationFactorChange: false };
+}
+
+export const AlterPartitionReassignmentsRequest = {
+  encode(message: AlterPartitionReassignmentsRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.partitions) {
+      PartitionReassignment.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(16).int32(message.timeoutMs);
+    }
+    if (message.forbidReplicationFactorChange !== false) {
+      writer.uint32(24).bool(message.forbidReplicationFactorChange);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionReassignmentsRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionReassignmentsRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.partitions.push(PartitionReassignment.decode(reader, reader.uint32()));
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.forbidReplicationFactorChange = reader.bool();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionReassignmentsRequest>): AlterPartitionReassignmentsRequest {
+    return AlterPartitionReassignmentsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionReassignmentsRequest>): AlterPartitionReassignmentsRequest {
+    const message = createBaseAlterPartitionReassignmentsRequest();
+    message.partitions = object.partitions?.map((e) => PartitionReassignment.fromPartial(e)) || [];
+    message.timeoutMs = object.timeoutMs ?? 0;
+    message.forbidReplicationFactorChange = object.forbidReplicationFactorChange ?? false;
+    return message;
+  },
+};
+
+function createBasePartitionReassignment(): PartitionReassignment {
+  return { topic: "", partition: 0, replicas: [] };
+}
+
+export const PartitionReassignment = {
+  encode(message: PartitionReassignment, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    writer.uint32(26).fork();
+    for (const v of message.replicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): PartitionReassignment {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBasePartitionReassignment();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag === 24) {
+            message.replicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 26) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.replicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<PartitionReassignment>): PartitionReassignment {
+    return PartitionReassignment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartitionReassignment>): PartitionReassignment {
+    const message = createBasePartitionReassignment();
+    message.topic = object.topic ?? "";
+    message.partition = object.partition ?? 0;
+    message.replicas = object.replicas?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAlterPartitionReassignmentsResponse(): AlterPartitionReassignmentsResponse {
+  return { results: [], metadataOffset: 0 };
+}
+
+export const AlterPartitionReassignmentsResponse = {
+  encode(message: AlterPartitionReassignmentsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.results) {
+      PartitionReassignmentResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionReassignmentsResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionReassignmentsResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.results.push(PartitionReassignmentResult.decode(reader, reader.uint32()));
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionReassignmentsResponse>): AlterPartitionReassignmentsResponse {
+    return AlterPartitionReassignmentsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionReassignmentsResponse>): AlterPartitionReassignmentsResponse {
+    const message = createBaseAlterPartitionReassignmentsResponse();
+    message.results = object.results?.map((e) => PartitionReassignmentResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
+function createBasePartitionReassignmentResult(): PartitionReassignmentResult {
+  return { topic: "", partition: 0, error: undefined };
+}
+
+export const PartitionReassignmentResult = {
+  encode(message: PartitionReassignmentResult, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.error !== undefined) {
+      Error.encode(message.error, writer.uint32(26).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): PartitionReassignmentResult {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBasePartitionReassignmentResult();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.error = Error.decode(reader, reader.uint32());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<PartitionReassignmentResult>): PartitionReassignmentResult {
+    return PartitionReassignmentResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PartitionReassignmentResult>): PartitionReassignmentResult {
+    const message = createBasePartitionReassignmentResult();
+    message.topic = object.topic ?? "";
+    message.partition = object.partition ?? 0;
+    message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    return message;
+  },
+};
+
+function createBaseTopicPartitions(): TopicPartitions {
+  return { topic: "", partitions: [] };
+}
+
+export const TopicPartitions = {
+  encode(message: TopicPartitions, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    writer.uint32(18).fork();
+    for (const v of message.partitions) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): TopicPartitions {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseTopicPartitions();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag === 16) {
+            message.partitions.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 18) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.partitions.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<TopicPartitions>): TopicPartitions {
+    return TopicPartitions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TopicPartitions>): TopicPartitions {
+    const message = createBaseTopicPartitions();
+    message.topic = object.topic ?? "";
+    message.partitions = object.partitions?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListPartitionReassignmentsRequest(): ListPartitionReassignmentsRequest {
+  return { topics: [] };
+}
+
+export const ListPartitionReassignmentsRequest = {
+  encode(message: ListPartitionReassignmentsRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.topics) {
+      TopicPartitions.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ListPartitionReassignmentsRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseListPartitionReassignmentsRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topics.push(TopicPartitions.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ListPartitionReassignmentsRequest>): ListPartitionReassignmentsRequest {
+    return ListPartitionReassignmentsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPartitionReassignmentsRequest>): ListPartitionReassignmentsRequest {
+    const message = createBaseListPartitionReassignmentsRequest();
+    message.topics = object.topics?.map((e) => TopicPartitions.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListPartitionReassignmentsResponse(): ListPartitionReassignmentsResponse {
+  return { reassignments: [] };
+}
+
+export const ListPartitionReassignmentsResponse = {
+  encode(message: ListPartitionReassignmentsResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.reassignments) {
+      OngoingReassignment.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ListPartitionReassignmentsResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseListPartitionReassignmentsResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.reassignments.push(OngoingReassignment.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ListPartitionReassignmentsResponse>): ListPartitionReassignmentsResponse {
+    return ListPartitionReassignmentsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPartitionReassignmentsResponse>): ListPartitionReassignmentsResponse {
+    const message = createBaseListPartitionReassignmentsResponse();
+    message.reassignments = object.reassignments?.map((e) => OngoingReassignment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOngoingReassignment(): OngoingReassignment {
+  return { topic: "", partition: 0, replicas: [], addingReplicas: [], removingReplicas: [] };
+}
+
+export const OngoingReassignment = {
+  encode(message: OngoingReassignment, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    writer.uint32(26).fork();
+    for (const v of message.replicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(34).fork();
+    for (const v of message.addingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(42).fork();
+    for (const v of message.removingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): OngoingReassignment {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseOngoingReassignment();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag === 24) {
+            message.replicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 26) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.replicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 4:
+          if (tag === 32) {
+            message.addingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 34) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.addingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 5:
+          if (tag === 40) {
+            message.removingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 42) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.removingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<OngoingReassignment>): OngoingReassignment {
+    return OngoingReassignment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OngoingReassignment>): OngoingReassignment {
+    const message = createBaseOngoingReassignment();
+    message.topic = object.topic ?? "";
+    message.partition = object.partition ?? 0;
+    message.replicas = object.replicas?.map((e) => e) || [];
+    message.addingReplicas = object.addingReplicas?.map((e) => e) || [];
+    message.removingReplicas = object.removingReplicas?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseElectLeadersRequest(): ElectLeadersRequest {
+  return { type: 0, topics: [], timeoutMs: 0 };
+}
+
+export const ElectLeadersRequest = {
+  encode(message: ElectLeadersRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    for (const v of message.topics) {
+      TopicPartitions.encode(v!, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ElectLeadersRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseElectLeadersRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.type = reader.int32() as any;
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.topics.push(TopicPartitions.decode(reader, reader.uint32()));
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ElectLeadersRequest>): ElectLeadersRequest {
+    return ElectLeadersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ElectLeadersRequest>): ElectLeadersRequest {
+    const message = createBaseElectLeadersRequest();
+    message.type = object.type ?? 0;
+    message.topics = object.topics?.map((e) => TopicPartitions.fromPartial(e)) || [];
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseElectLeadersResponse(): ElectLeadersResponse {
+  return { results: [], metadataOffset: 0 };
+}
+
+export const ElectLeadersResponse = {
+  encode(message: ElectLeadersResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.results) {
+      ElectLeadersResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ElectLeadersResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseElectLeadersResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.results.push(ElectLeadersResult.decode(reader, reader.uint32()));
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ElectLeadersResponse>): ElectLeadersResponse {
+    return ElectLeadersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ElectLeadersResponse>): ElectLeadersResponse {
+    const message = createBaseElectLeadersResponse();
+    message.results = object.results?.map((e) => ElectLeadersResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
+function createBaseElectLeadersResult(): ElectLeadersResult {
+  return { topic: "", partition: 0, leader: 0, error: undefined };
+}
+
+export const ElectLeadersResult = {
+  encode(message: ElectLeadersResult, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.leader !== 0) {
+      writer.uint32(24).int32(message.leader);
+    }
+    if (message.error !== undefined) {
+      Error.encode(message.error, writer.uint32(34).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ElectLeadersResult {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseElectLeadersResult();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.leader = reader.int32();
+          continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          message.error = Error.decode(reader, reader.uint32());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ElectLeadersResult>): ElectLeadersResult {
+    return ElectLeadersResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ElectLeadersResult>): ElectLeadersResult {
+    const message = createBaseElectLeadersResult();
+    message.topic = object.topic ?? "";
+    message.partition = object.partition ?? 0;
+    message.leader = object.leader ?? 0;
+    message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    return message;
+  },
+};
+
+function createBaseDescribeReplicasRequest(): DescribeReplicasRequest {
+  return { topics: [] };
+}
+
+export const DescribeReplicasRequest = {
+  encode(message: DescribeReplicasRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.topics) {
+      TopicPartitions.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeReplicasRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeReplicasRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topics.push(TopicPartitions.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeReplicasRequest>): DescribeReplicasRequest {
+    return DescribeReplicasRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeReplicasRequest>): DescribeReplicasRequest {
+    const message = createBaseDescribeReplicasRequest();
+    message.topics = object.topics?.map((e) => TopicPartitions.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDescribeReplicasResponse(): DescribeReplicasResponse {
+  return { results: [] };
+}
+
+export const DescribeReplicasResponse = {
+  encode(message: DescribeReplicasResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.results) {
+      DescribeReplicasResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeReplicasResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeReplicasResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.results.push(DescribeReplicasResult.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeReplicasResponse>): DescribeReplicasResponse {
+    return DescribeReplicasResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeReplicasResponse>): DescribeReplicasResponse {
+    const message = createBaseDescribeReplicasResponse();
+    message.results = object.results?.map((e) => DescribeReplicasResult.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDescribeReplicasResult(): DescribeReplicasResult {
+  return {
+    topic: "",
+    partition: 0,
+    leader: 0,
+    leaderEpoch: 0,
+    logStartOffset: 0,
+    highWatermark: 0,
+    logEndOffset: 0,
+    replicas: [],
+    error: undefined,
+  };
+}
+
+export const DescribeReplicasResult = {
+  encode(message: DescribeReplicasResult, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.leader !== 0) {
+      writer.uint32(24).int32(message.leader);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(32).int32(message.leaderEpoch);
+    }
+    if (message.logStartOffset !== 0) {
+      writer.uint32(40).int64(message.logStartOffset);
+    }
+    if (message.highWatermark !== 0) {
+      writer.uint32(48).int64(message.highWatermark);
+    }
+    if (message.logEndOffset !== 0) {
+      writer.uint32(56).int64(message.logEndOffset);
+    }
+    for (const v of message.replicas) {
+      ReplicaState.encode(v!, writer.uint32(66).fork()).ldelim();
+    }
+    if (message.error !== undefined) {
+      Error.encode(message.error, writer.uint32(74).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeReplicasResult {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeReplicasResult();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topic = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.leader = reader.int32();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.logStartOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.highWatermark = longToNumber(reader.int64() as Long);
+          continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.logEndOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 8:
+          if (tag !== 66) {
+            break;
+          }
+
+          message.replicas.push(ReplicaState.decode(reader, reader.uint32()));
+          continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.error = Error.decode(reader, reader.uint32());
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeReplicasResult>): DescribeReplicasResult {
+    return DescribeReplicasResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeReplicasResult>): DescribeReplicasResult {
+    const message = createBaseDescribeReplicasResult();
+    message.topic = object.topic ?? "";
+    message.partition = object.partition ?? 0;
+    message.leader = object.leader ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    message.logStartOffset = object.logStartOffset ?? 0;
+    message.highWatermark = object.highWatermark ?? 0;
+    message.logEndOffset = object.logEndOffset ?? 0;
+    message.replicas = object.replicas?.map((e) => ReplicaState.fromPartial(e)) || [];
+    message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    return message;
+  },
+};
+
+function createBaseReplicaState(): ReplicaState {
+  return { brokerId: 0, logEndOffset: 0, lag: 0, caughtUpMs: 0, inSync: false };
+}
+
+export const ReplicaState = {
+  encode(message: ReplicaState, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.logEndOffset !== 0) {
+      writer.uint32(16).int64(message.logEndOffset);
+    }
+    if (message.lag !== 0) {
+      writer.uint32(24).int64(message.lag);
+    }
+    if (message.caughtUpMs !== 0) {
+      writer.uint32(32).int64(message.caughtUpMs);
+    }
+    if (message.inSync !== false) {
+      writer.uint32(40).bool(message.inSync);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ReplicaState {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseReplicaState();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.logEndOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.lag = longToNumber(reader.int64() as Long);
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.caughtUpMs = longToNumber(reader.int64() as Long);
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.inSync = reader.bool();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ReplicaState>): ReplicaState {
+    return ReplicaState.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicaState>): ReplicaState {
+    const message = createBaseReplicaState();
+    message.brokerId = object.brokerId ?? 0;
+    message.logEndOffset = object.logEndOffset ?? 0;
+    message.lag = object.lag ?? 0;
+    message.caughtUpMs = object.caughtUpMs ?? 0;
+    message.inSync = object.inSync ?? false;
+    return message;
+  },
+};
+
+function createBaseDecommissionBrokerRequest(): DecommissionBrokerRequest {
+  return { brokerId: 0, cancel: false, timeoutMs: 0 };
+}
+
+export const DecommissionBrokerRequest = {
+  encode(message: DecommissionBrokerRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.cancel !== false) {
+      writer.uint32(16).bool(message.cancel);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DecommissionBrokerRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDecommissionBrokerRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.cancel = reader.bool();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DecommissionBrokerRequest>): DecommissionBrokerRequest {
+    return DecommissionBrokerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecommissionBrokerRequest>): DecommissionBrokerRequest {
+    const message = createBaseDecommissionBrokerRequest();
+    message.brokerId = object.brokerId ?? 0;
+    message.cancel = object.cancel ?? false;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseDecommissionBrokerResponse(): DecommissionBrokerResponse {
+  return { remainingPartitions: 0, stuck: [], metadataOffset: 0 };
+}
+
+export const DecommissionBrokerResponse = {
+  encode(message: DecommissionBrokerResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.remainingPartitions !== 0) {
+      writer.uint32(8).int32(message.remainingPartitions);
+    }
+    for (const v of message.stuck) {
+      PartitionReassignmentResult.encode(v!, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(24).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DecommissionBrokerResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDecommissionBrokerResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.remainingPartitions = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.stuck.push(PartitionReassignmentResult.decode(reader, reader.uint32()));
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DecommissionBrokerResponse>): DecommissionBrokerResponse {
+    return DecommissionBrokerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecommissionBrokerResponse>): DecommissionBrokerResponse {
+    const message = createBaseDecommissionBrokerResponse();
+    message.remainingPartitions = object.remainingPartitions ?? 0;
+    message.stuck = object.stuck?.map((e) => PartitionReassignmentResult.fromPartial(e)) || [];
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
+function createBaseUnregisterBrokerRequest(): UnregisterBrokerRequest {
+  return { brokerId: 0, timeoutMs: 0 };
+}
+
+export const UnregisterBrokerRequest = {
+  encode(message: UnregisterBrokerRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(16).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UnregisterBrokerRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUnregisterBrokerRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UnregisterBrokerRequest>): UnregisterBrokerRequest {
+    return UnregisterBrokerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnregisterBrokerRequest>): UnregisterBrokerRequest {
+    const message = createBaseUnregisterBrokerRequest();
+    message.brokerId = object.brokerId ?? 0;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseUnregisterBrokerResponse(): UnregisterBrokerResponse {
+  return { metadataOffset: 0 };
+}
+
+export const UnregisterBrokerResponse = {
+  encode(message: UnregisterBrokerResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.metadataOffset !== 0) {
+      writer.uint32(8).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UnregisterBrokerResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUnregisterBrokerResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UnregisterBrokerResponse>): UnregisterBrokerResponse {
+    return UnregisterBrokerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnregisterBrokerResponse>): UnregisterBrokerResponse {
+    const message = createBaseUnregisterBrokerResponse();
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
+function createBaseDescribeQuorumRequest(): DescribeQuorumRequest {
+  return {};
+}
+
+export const DescribeQuorumRequest = {
+  encode(_: DescribeQuorumRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeQuorumRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeQuorumRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeQuorumRequest>): DescribeQuorumRequest {
+    return DescribeQuorumRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DescribeQuorumRequest>): DescribeQuorumRequest {
+    const message = createBaseDescribeQuorumRequest();
+    return message;
+  },
+};
+
+function createBaseDescribeQuorumResponse(): DescribeQuorumResponse {
+  return { clusterId: "", leaderId: 0, leaderEpoch: 0, highWatermark: 0, snapshotOffset: 0, voters: [], observers: [] };
+}
+
+export const DescribeQuorumResponse = {
+  encode(message: DescribeQuorumResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.clusterId !== "") {
+      writer.uint32(10).string(message.clusterId);
+    }
+    if (message.leaderId !== 0) {
+      writer.uint32(16).int32(message.leaderId);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(24).int64(message.leaderEpoch);
+    }
+    if (message.highWatermark !== 0) {
+      writer.uint32(32).int64(message.highWatermark);
+    }
+    if (message.snapshotOffset !== 0) {
+      writer.uint32(40).int64(message.snapshotOffset);
+    }
+    for (const v of message.voters) {
+      QuorumReplica.encode(v!, writer.uint32(50).fork()).ldelim();
+    }
+    for (const v of message.observers) {
+      QuorumReplica.encode(v!, writer.uint32(58).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeQuorumResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeQuorumResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.clusterId = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.leaderId = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.leaderEpoch = longToNumber(reader.int64() as Long);
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.highWatermark = longToNumber(reader.int64() as Long);
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.snapshotOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.voters.push(QuorumReplica.decode(reader, reader.uint32()));
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.observers.push(QuorumReplica.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeQuorumResponse>): DescribeQuorumResponse {
+    return DescribeQuorumResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeQuorumResponse>): DescribeQuorumResponse {
+    const message = createBaseDescribeQuorumResponse();
+    message.clusterId = object.clusterId ?? "";
+    message.leaderId = object.leaderId ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    message.highWatermark = object.highWatermark ?? 0;
+    message.snapshotOffset = object.snapshotOffset ?? 0;
+    message.voters = object.voters?.map((e) => QuorumReplica.fromPartial(e)) || [];
+    message.observers = object.observers?.map((e) => QuorumReplica.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseQuorumReplica(): QuorumReplica {
+  return { id: 0, directoryId: "", host: "", port: 0, logEndOffset: 0, lag: 0, lastContactMs: 0 };
+}
+
+export const QuorumReplica = {
+  encode(message: QuorumReplica, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== 0) {
+      writer.uint32(8).int32(message.id);
+    }
+    if (message.directoryId !== "") {
+      writer.uint32(18).string(message.directoryId);
+    }
+    if (message.host !== "") {
+      writer.uint32(26).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(32).int32(message.port);
+    }
+    if (message.logEndOffset !== 0) {
+      writer.uint32(40).int64(message.logEndOffset);
+    }
+    if (message.lag !== 0) {
+      writer.uint32(48).int64(message.lag);
+    }
+    if (message.lastContactMs !== 0) {
+      writer.uint32(56).int64(message.lastContactMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): QuorumReplica {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseQuorumReplica();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.id = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.directoryId = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.host = reader.string();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.port = reader.int32();
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.logEndOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.lag = longToNumber(reader.int64() as Long);
+          continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.lastContactMs = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<QuorumReplica>): QuorumReplica {
+    return QuorumReplica.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QuorumReplica>): QuorumReplica {
+    const message = createBaseQuorumReplica();
+    message.id = object.id ?? 0;
+    message.directoryId = object.directoryId ?? "";
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.logEndOffset = object.logEndOffset ?? 0;
+    message.lag = object.lag ?? 0;
+    message.lastContactMs = object.lastContactMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddVoterRequest(): AddVoterRequest {
+  return { id: 0, directoryId: "", host: "", port: 0, timeoutMs: 0 };
+}
+
+export const AddVoterRequest = {
+  encode(message: AddVoterRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== 0) {
+      writer.uint32(8).int32(message.id);
+    }
+    if (message.directoryId !== "") {
+      writer.uint32(18).string(message.directoryId);
+    }
+    if (message.host !== "") {
+      writer.uint32(26).string(message.host);
+    }
+    if (message.port !== 0) {
+      writer.uint32(32).int32(message.port);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(40).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AddVoterRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAddVoterRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.id = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.directoryId = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.host = reader.string();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.port = reader.int32();
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AddVoterRequest>): AddVoterRequest {
+    return AddVoterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddVoterRequest>): AddVoterRequest {
+    const message = createBaseAddVoterRequest();
+    message.id = object.id ?? 0;
+    message.directoryId = object.directoryId ?? "";
+    message.host = object.host ?? "";
+    message.port = object.port ?? 0;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddVoterResponse(): AddVoterResponse {
+  return {};
+}
+
+export const AddVoterResponse = {
+  encode(_: AddVoterResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AddVoterResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAddVoterResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AddVoterResponse>): AddVoterResponse {
+    return AddVoterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<AddVoterResponse>): AddVoterResponse {
+    const message = createBaseAddVoterResponse();
+    return message;
+  },
+};
+
+function createBaseRemoveVoterRequest(): RemoveVoterRequest {
+  return { id: 0, directoryId: "", timeoutMs: 0 };
+}
+
+export const RemoveVoterRequest = {
+  encode(message: RemoveVoterRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== 0) {
+      writer.uint32(8).int32(message.id);
+    }
+    if (message.directoryId !== "") {
+      writer.uint32(18).string(message.directoryId);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RemoveVoterRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRemoveVoterRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.id = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.directoryId = reader.string();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RemoveVoterRequest>): RemoveVoterRequest {
+    return RemoveVoterRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveVoterRequest>): RemoveVoterRequest {
+    const message = createBaseRemoveVoterRequest();
+    message.id = object.id ?? 0;
+    message.directoryId = object.directoryId ?? "";
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseRemoveVoterResponse(): RemoveVoterResponse {
+  return {};
+}
+
+export const RemoveVoterResponse = {
+  encode(_: RemoveVoterResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RemoveVoterResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRemoveVoterResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RemoveVoterResponse>): RemoveVoterResponse {
+    return RemoveVoterResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RemoveVoterResponse>): RemoveVoterResponse {
+    const message = createBaseRemoveVoterResponse();
+    return message;
+  },
+};
+
+function createBaseTransferQuorumLeadershipRequest(): TransferQuorumLeadershipRequest {
+  return { to: 0, timeoutMs: 0 };
+}
+
+export const TransferQuorumLeadershipRequest = {
+  encode(message: TransferQuorumLeadershipRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.to !== 0) {
+      writer.uint32(8).int32(message.to);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(16).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): TransferQuorumLeadershipRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseTransferQuorumLeadershipRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.to = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<TransferQuorumLeadershipRequest>): TransferQuorumLeadershipRequest {
+    return TransferQuorumLeadershipRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferQuorumLeadershipRequest>): TransferQuorumLeadershipRequest {
+    const message = createBaseTransferQuorumLeadershipRequest();
+    message.to = object.to ?? 0;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseTransferQuorumLeadershipResponse(): TransferQuorumLeadershipResponse {
+  return { leaderId: 0 };
+}
+
+export const TransferQuorumLeadershipResponse = {
+  encode(message: TransferQuorumLeadershipResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.leaderId !== 0) {
+      writer.uint32(8).int32(message.leaderId);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): TransferQuorumLeadershipResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseTransferQuorumLeadershipResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.leaderId = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<TransferQuorumLeadershipResponse>): TransferQuorumLeadershipResponse {
+    return TransferQuorumLeadershipResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TransferQuorumLeadershipResponse>): TransferQuorumLeadershipResponse {
+    const message = createBaseTransferQuorumLeadershipResponse();
+    message.leaderId = object.leaderId ?? 0;
+    return message;
+  },
+};
+
+function createBaseDescribeFeaturesRequest(): DescribeFeaturesRequest {
+  return {};
+}
+
+export const DescribeFeaturesRequest = {
+  encode(_: DescribeFeaturesRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeFeaturesRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeFeaturesRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeFeaturesRequest>): DescribeFeaturesRequest {
+    return DescribeFeaturesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DescribeFeaturesRequest>): DescribeFeaturesRequest {
+    const message = createBaseDescribeFeaturesRequest();
+    return message;
+  },
+};
+
+function createBaseDescribeFeaturesResponse(): DescribeFeaturesResponse {
+  return { features: [] };
+}
+
+export const DescribeFeaturesResponse = {
+  encode(message: DescribeFeaturesResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.features) {
+      Feature.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DescribeFeaturesResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDescribeFeaturesResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.features.push(Feature.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DescribeFeaturesResponse>): DescribeFeaturesResponse {
+    return DescribeFeaturesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DescribeFeaturesResponse>): DescribeFeaturesResponse {
+    const message = createBaseDescribeFeaturesResponse();
+    message.features = object.features?.map((e) => Feature.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFeature(): Feature {
+  return { name: "", level: 0, minSupported: 0, maxSupported: 0 };
+}
+
+export const Feature = {
+  encode(message: Feature, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.level !== 0) {
+      writer.uint32(16).int32(message.level);
+    }
+    if (message.minSupported !== 0) {
+      writer.uint32(24).int32(message.minSupported);
+    }
+    if (message.maxSupported !== 0) {
+      writer.uint32(32).int32(message.maxSupported);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): Feature {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseFeature();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.level = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.minSupported = reader.int32();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.maxSupported = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<Feature>): Feature {
+    return Feature.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Feature>): Feature {
+    const message = createBaseFeature();
+    message.name = object.name ?? "";
+    message.level = object.level ?? 0;
+    message.minSupported = object.minSupported ?? 0;
+    message.maxSupported = object.maxSupported ?? 0;
+    return message;
+  },
+};
+
+function createBaseUpdateFeaturesRequest(): UpdateFeaturesRequest {
+  return { updates: [], validateOnly: false, timeoutMs: 0 };
+}
+
+export const UpdateFeaturesRequest = {
+  encode(message: UpdateFeaturesRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.updates) {
+      FeatureUpdate.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.validateOnly !== false) {
+      writer.uint32(16).bool(message.validateOnly);
+    }
+    if (message.timeoutMs !== 0) {
+      writer.uint32(24).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UpdateFeaturesRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUpdateFeaturesRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.updates.push(FeatureUpdate.decode(reader, reader.uint32()));
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.validateOnly = reader.bool();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.timeoutMs = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UpdateFeaturesRequest>): UpdateFeaturesRequest {
+    return UpdateFeaturesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateFeaturesRequest>): UpdateFeaturesRequest {
+    const message = createBaseUpdateFeaturesRequest();
+    message.updates = object.updates?.map((e) => FeatureUpdate.fromPartial(e)) || [];
+    message.validateOnly = object.validateOnly ?? false;
+    message.timeoutMs = object.timeoutMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseFeatureUpdate(): FeatureUpdate {
+  return { name: "", level: 0, allowDowngrade: false };
+}
+
+export const FeatureUpdate = {
+  encode(message: FeatureUpdate, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.level !== 0) {
+      writer.uint32(16).int32(message.level);
+    }
+    if (message.allowDowngrade !== false) {
+      writer.uint32(24).bool(message.allowDowngrade);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): FeatureUpdate {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseFeatureUpdate();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.level = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.allowDowngrade = reader.bool();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<FeatureUpdate>): FeatureUpdate {
+    return FeatureUpdate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeatureUpdate>): FeatureUpdate {
+    const message = createBaseFeatureUpdate();
+    message.name = object.name ?? "";
+    message.level = object.level ?? 0;
+    message.allowDowngrade = object.allowDowngrade ?? false;
+    return message;
+  },
+};
+
+function createBaseUpdateFeaturesResponse(): UpdateFeaturesResponse {
+  return { metadataOffset: 0 };
+}
+
+export const UpdateFeaturesResponse = {
+  encode(message: UpdateFeaturesResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.metadataOffset !== 0) {
+      writer.uint32(8).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): UpdateFeaturesResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseUpdateFeaturesResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<UpdateFeaturesResponse>): UpdateFeaturesResponse {
+    return UpdateFeaturesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateFeaturesResponse>): UpdateFeaturesResponse {
+    const message = createBaseUpdateFeaturesResponse();
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
 /**
  * Changing and describing what is configured. Served everywhere; gateways and brokers pass
  * changes on to the active controller and answer when they are committed.
@@ -1787,6 +4354,123 @@ export const AdminServiceDefinition = {
       requestType: IncrementalAlterConfigsRequest,
       requestStream: false,
       responseType: IncrementalAlterConfigsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Changes which brokers hold a partition's replicas, or cancels such a change (KIP-455). Answers when
+     * the change has begun; ListPartitionReassignments says which are under way.
+     */
+    alterPartitionReassignments: {
+      name: "AlterPartitionReassignments",
+      requestType: AlterPartitionReassignmentsRequest,
+      requestStream: false,
+      responseType: AlterPartitionReassignmentsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lists the reassignments under way. */
+    listPartitionReassignments: {
+      name: "ListPartitionReassignments",
+      requestType: ListPartitionReassignmentsRequest,
+      requestStream: false,
+      responseType: ListPartitionReassignmentsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Gives leaderships back to preferred leaders, or lets a replica lead that may miss records (KIP-460). */
+    electLeaders: {
+      name: "ElectLeaders",
+      requestType: ElectLeadersRequest,
+      requestStream: false,
+      responseType: ElectLeadersResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Tells how far each replica of a partition is, as the partition's leader knows it. */
+    describeReplicas: {
+      name: "DescribeReplicas",
+      requestType: DescribeReplicasRequest,
+      requestStream: false,
+      responseType: DescribeReplicasResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Moves all replicas away from a broker and keeps new ones off it, or takes that back. Repeat it to
+     * see what is left; when nothing is, stop the broker and unregister it.
+     */
+    decommissionBroker: {
+      name: "DecommissionBroker",
+      requestType: DecommissionBrokerRequest,
+      requestStream: false,
+      responseType: DecommissionBrokerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Forgets a broker that does not run and holds no replicas. */
+    unregisterBroker: {
+      name: "UnregisterBroker",
+      requestType: UnregisterBrokerRequest,
+      requestStream: false,
+      responseType: UnregisterBrokerResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Describes the Raft quorum of the controllers, as its leader knows it (KIP-595). */
+    describeQuorum: {
+      name: "DescribeQuorum",
+      requestType: DescribeQuorumRequest,
+      requestStream: false,
+      responseType: DescribeQuorumResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Makes a voter of a controller that runs and follows as an observer (KIP-853). Answers when the
+     * change is committed. One change at a time: REQUEST_TIMED_OUT when the new voter does not catch up.
+     */
+    addVoter: {
+      name: "AddVoter",
+      requestType: AddVoterRequest,
+      requestStream: false,
+      responseType: AddVoterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Takes a voter's vote away (KIP-853). Answers when the change is committed. */
+    removeVoter: {
+      name: "RemoveVoter",
+      requestType: RemoveVoterRequest,
+      requestStream: false,
+      responseType: RemoveVoterResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Hands the lead of the quorum to another voter. */
+    transferQuorumLeadership: {
+      name: "TransferQuorumLeadership",
+      requestType: TransferQuorumLeadershipRequest,
+      requestStream: false,
+      responseType: TransferQuorumLeadershipResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Lists features, their levels, and what every node supports (KIP-584). */
+    describeFeatures: {
+      name: "DescribeFeatures",
+      requestType: DescribeFeaturesRequest,
+      requestStream: false,
+      responseType: DescribeFeaturesResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Raises or lowers levels of features. */
+    updateFeatures: {
+      name: "UpdateFeatures",
+      requestType: UpdateFeaturesRequest,
+      requestStream: false,
+      responseType: UpdateFeaturesResponse,
       responseStream: false,
       options: {},
     },

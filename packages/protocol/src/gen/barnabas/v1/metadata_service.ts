@@ -21,6 +21,10 @@ export interface Broker {
   rack: string;
   /** Registered but not serving: starting, silent or shutting down. */
   fenced: boolean;
+  /** Serving, but about to stop: gets no new leaderships. */
+  inControlledShutdown: boolean;
+  /** To be emptied: gets no new replicas. */
+  decommissioning: boolean;
 }
 
 /** A topic. */
@@ -49,6 +53,14 @@ export interface Partition {
   replicas: number[];
   /** Those of them that are in sync. */
   isr: number[];
+  /** Not in sync, but known to hold everything committed: may lead when nobody in sync is left (KIP-966). */
+  eligibleLeaderReplicas: number[];
+  /** Those of them that a reassignment under way adds. */
+  addingReplicas: number[];
+  /** Those of them that a reassignment under way removes. */
+  removingReplicas: number[];
+  /** Grows with each change of the partition. */
+  partitionEpoch: number;
 }
 
 /** Asks for metadata. */
@@ -133,7 +145,7 @@ export interface ControllerNode {
 }
 
 function createBaseBroker(): Broker {
-  return { id: 0, host: "", port: 0, rack: "", fenced: false };
+  return { id: 0, host: "", port: 0, rack: "", fenced: false, inControlledShutdown: false, decommissioning: false };
 }
 
 export const Broker = {
@@ -152,6 +164,12 @@ export const Broker = {
     }
     if (message.fenced !== false) {
       writer.uint32(40).bool(message.fenced);
+    }
+    if (message.inControlledShutdown !== false) {
+      writer.uint32(48).bool(message.inControlledShutdown);
+    }
+    if (message.decommissioning !== false) {
+      writer.uint32(56).bool(message.decommissioning);
     }
     return writer;
   },
@@ -198,6 +216,20 @@ export const Broker = {
 
           message.fenced = reader.bool();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.inControlledShutdown = reader.bool();
+          continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.decommissioning = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -217,6 +249,8 @@ export const Broker = {
     message.port = object.port ?? 0;
     message.rack = object.rack ?? "";
     message.fenced = object.fenced ?? false;
+    message.inControlledShutdown = object.inControlledShutdown ?? false;
+    message.decommissioning = object.decommissioning ?? false;
     return message;
   },
 };
@@ -311,7 +345,17 @@ export const Topic = {
 };
 
 function createBasePartition(): Partition {
-  return { partition: 0, leader: 0, leaderEpoch: 0, replicas: [], isr: [] };
+  return {
+    partition: 0,
+    leader: 0,
+    leaderEpoch: 0,
+    replicas: [],
+    isr: [],
+    eligibleLeaderReplicas: [],
+    addingReplicas: [],
+    removingReplicas: [],
+    partitionEpoch: 0,
+  };
 }
 
 export const Partition = {
@@ -335,6 +379,24 @@ export const Partition = {
       writer.int32(v);
     }
     writer.ldelim();
+    writer.uint32(50).fork();
+    for (const v of message.eligibleLeaderReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(58).fork();
+    for (const v of message.addingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(66).fork();
+    for (const v of message.removingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    if (message.partitionEpoch !== 0) {
+      writer.uint32(72).int32(message.partitionEpoch);
+    }
     return writer;
   },
 
@@ -400,6 +462,64 @@ export const Partition = {
           }
 
           break;
+        case 6:
+          if (tag === 48) {
+            message.eligibleLeaderReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 50) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.eligibleLeaderReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 7:
+          if (tag === 56) {
+            message.addingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 58) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.addingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 8:
+          if (tag === 64) {
+            message.removingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 66) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.removingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 9:
+          if (tag !== 72) {
+            break;
+          }
+
+          message.partitionEpoch = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -419,6 +539,10 @@ export const Partition = {
     message.leaderEpoch = object.leaderEpoch ?? 0;
     message.replicas = object.replicas?.map((e) => e) || [];
     message.isr = object.isr?.map((e) => e) || [];
+    message.eligibleLeaderReplicas = object.eligibleLeaderReplicas?.map((e) => e) || [];
+    message.addingReplicas = object.addingReplicas?.map((e) => e) || [];
+    message.removingReplicas = object.removingReplicas?.map((e) => e) || [];
+    message.partitionEpoch = object.partitionEpoch ?? 0;
     return message;
   },
 };

@@ -8,6 +8,7 @@
 import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import { CreateTopicsResult } from "../../v1/admin_service.js";
+import { Error } from "../../v1/error.js";
 import { Endpoint, MetadataRecord } from "./metadata_record.js";
 
 /** A broker joins. */
@@ -22,6 +23,13 @@ export interface RegisterBrokerRequest {
   endpoints: Endpoint[];
   /** broker.rack; empty if none. */
   rack: string;
+  /**
+   * The broker epoch under which this broker last stopped in good order, with all its logs synced; -1
+   * if it did not, or is new. Where a topic is not fsynced before it is acknowledged (flush.messages
+   * other than 1), a broker that did not may have lost what it had promised: it is no longer known to
+   * hold everything committed (KIP-966).
+   */
+  previousBrokerEpoch: number;
 }
 
 /** It has joined, fenced. */
@@ -132,6 +140,98 @@ export interface AutoCreateTopicsResponse {
   metadataOffset: number;
 }
 
+/** Asks for in-sync sets. */
+export interface AlterPartitionRequest {
+  /** node.id of the leader. */
+  brokerId: number;
+  /** From registration. */
+  brokerEpoch: number;
+  /** A partition at most once. */
+  partitions: AlterPartitionEntry[];
+}
+
+/** The in-sync set that a leader wants. */
+export interface AlterPartitionEntry {
+  /** Its topic. */
+  topicId: string;
+  /** From 0. */
+  partition: number;
+  /** In which the sender leads. */
+  leaderEpoch: number;
+  /** That the change builds on. */
+  partitionEpoch: number;
+  /** The whole new in-sync set. */
+  isr: IsrMember[];
+}
+
+/** A member of an in-sync set. */
+export interface IsrMember {
+  /** node.id. */
+  brokerId: number;
+  /**
+   * Of the registration that the leader has seen the replica speak under; -1 for the leader itself.
+   * Another one now means that the replica has restarted since (KIP-903).
+   */
+  brokerEpoch: number;
+}
+
+/** What became of each. */
+export interface AlterPartitionResponse {
+  /** In the order of the request. */
+  results: AlterPartitionResult[];
+}
+
+/** What became of one. */
+export interface AlterPartitionResult {
+  /** Its topic. */
+  topicId: string;
+  /** From 0. */
+  partition: number;
+  /**
+   * FENCED_LEADER_EPOCH (or NOT_CONTROLLER for an epoch that is ahead), INVALID_UPDATE_VERSION (another
+   * partition epoch), INELIGIBLE_REPLICA (a member is fenced, leaving, or has restarted),
+   * INVALID_REQUEST, UNKNOWN_TOPIC_ID, NEW_LEADER_ELECTED (done, and with it the sender's leadership
+   * is over); absent on success. Either way the rest says how the partition stands now, where it exists.
+   */
+  error:
+    | Error
+    | undefined;
+  /** Broker id, or -1. */
+  leader: number;
+  /** Its epoch. */
+  leaderEpoch: number;
+  /** The in-sync set. */
+  isr: number[];
+  /** The partition's epoch. */
+  partitionEpoch: number;
+}
+
+/** Tells of replicas that cannot be used. */
+export interface ReportOfflineReplicasRequest {
+  /** node.id. */
+  brokerId: number;
+  /** From registration. */
+  brokerEpoch: number;
+  /** Which. */
+  replicas: OfflineReplica[];
+}
+
+/** A replica that cannot be used. */
+export interface OfflineReplica {
+  /** Its topic. */
+  topicId: string;
+  /** From 0. */
+  partition: number;
+  /** As the broker knew it. */
+  leaderEpoch: number;
+}
+
+/** The controller knows. */
+export interface ReportOfflineReplicasResponse {
+  /** Metadata at or past this offset shows the changes. */
+  metadataOffset: number;
+}
+
 /** Asks about the quorum. */
 export interface DescribeQuorumRequest {
 }
@@ -165,7 +265,7 @@ export interface QuorumVoter {
 }
 
 function createBaseRegisterBrokerRequest(): RegisterBrokerRequest {
-  return { brokerId: 0, clusterId: "", incarnationId: "", endpoints: [], rack: "" };
+  return { brokerId: 0, clusterId: "", incarnationId: "", endpoints: [], rack: "", previousBrokerEpoch: 0 };
 }
 
 export const RegisterBrokerRequest = {
@@ -184,6 +284,9 @@ export const RegisterBrokerRequest = {
     }
     if (message.rack !== "") {
       writer.uint32(42).string(message.rack);
+    }
+    if (message.previousBrokerEpoch !== 0) {
+      writer.uint32(48).int64(message.previousBrokerEpoch);
     }
     return writer;
   },
@@ -230,6 +333,13 @@ export const RegisterBrokerRequest = {
 
           message.rack = reader.string();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.previousBrokerEpoch = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -249,6 +359,7 @@ export const RegisterBrokerRequest = {
     message.incarnationId = object.incarnationId ?? "";
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.rack = object.rack ?? "";
+    message.previousBrokerEpoch = object.previousBrokerEpoch ?? 0;
     return message;
   },
 };
@@ -985,6 +1096,565 @@ export const AutoCreateTopicsResponse = {
   },
 };
 
+function createBaseAlterPartitionRequest(): AlterPartitionRequest {
+  return { brokerId: 0, brokerEpoch: 0, partitions: [] };
+}
+
+export const AlterPartitionRequest = {
+  encode(message: AlterPartitionRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.brokerEpoch !== 0) {
+      writer.uint32(16).int64(message.brokerEpoch);
+    }
+    for (const v of message.partitions) {
+      AlterPartitionEntry.encode(v!, writer.uint32(26).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.brokerEpoch = longToNumber(reader.int64() as Long);
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.partitions.push(AlterPartitionEntry.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionRequest>): AlterPartitionRequest {
+    return AlterPartitionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionRequest>): AlterPartitionRequest {
+    const message = createBaseAlterPartitionRequest();
+    message.brokerId = object.brokerId ?? 0;
+    message.brokerEpoch = object.brokerEpoch ?? 0;
+    message.partitions = object.partitions?.map((e) => AlterPartitionEntry.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAlterPartitionEntry(): AlterPartitionEntry {
+  return { topicId: "", partition: 0, leaderEpoch: 0, partitionEpoch: 0, isr: [] };
+}
+
+export const AlterPartitionEntry = {
+  encode(message: AlterPartitionEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(24).int32(message.leaderEpoch);
+    }
+    if (message.partitionEpoch !== 0) {
+      writer.uint32(32).int32(message.partitionEpoch);
+    }
+    for (const v of message.isr) {
+      IsrMember.encode(v!, writer.uint32(42).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionEntry();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topicId = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.partitionEpoch = reader.int32();
+          continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.isr.push(IsrMember.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionEntry>): AlterPartitionEntry {
+    return AlterPartitionEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionEntry>): AlterPartitionEntry {
+    const message = createBaseAlterPartitionEntry();
+    message.topicId = object.topicId ?? "";
+    message.partition = object.partition ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    message.partitionEpoch = object.partitionEpoch ?? 0;
+    message.isr = object.isr?.map((e) => IsrMember.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseIsrMember(): IsrMember {
+  return { brokerId: 0, brokerEpoch: 0 };
+}
+
+export const IsrMember = {
+  encode(message: IsrMember, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.brokerEpoch !== 0) {
+      writer.uint32(16).int64(message.brokerEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): IsrMember {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseIsrMember();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.brokerEpoch = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<IsrMember>): IsrMember {
+    return IsrMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IsrMember>): IsrMember {
+    const message = createBaseIsrMember();
+    message.brokerId = object.brokerId ?? 0;
+    message.brokerEpoch = object.brokerEpoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseAlterPartitionResponse(): AlterPartitionResponse {
+  return { results: [] };
+}
+
+export const AlterPartitionResponse = {
+  encode(message: AlterPartitionResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.results) {
+      AlterPartitionResult.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.results.push(AlterPartitionResult.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionResponse>): AlterPartitionResponse {
+    return AlterPartitionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionResponse>): AlterPartitionResponse {
+    const message = createBaseAlterPartitionResponse();
+    message.results = object.results?.map((e) => AlterPartitionResult.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAlterPartitionResult(): AlterPartitionResult {
+  return { topicId: "", partition: 0, error: undefined, leader: 0, leaderEpoch: 0, isr: [], partitionEpoch: 0 };
+}
+
+export const AlterPartitionResult = {
+  encode(message: AlterPartitionResult, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.error !== undefined) {
+      Error.encode(message.error, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.leader !== 0) {
+      writer.uint32(32).int32(message.leader);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(40).int32(message.leaderEpoch);
+    }
+    writer.uint32(50).fork();
+    for (const v of message.isr) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    if (message.partitionEpoch !== 0) {
+      writer.uint32(56).int32(message.partitionEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): AlterPartitionResult {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseAlterPartitionResult();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topicId = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.error = Error.decode(reader, reader.uint32());
+          continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.leader = reader.int32();
+          continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+        case 6:
+          if (tag === 48) {
+            message.isr.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 50) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.isr.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.partitionEpoch = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<AlterPartitionResult>): AlterPartitionResult {
+    return AlterPartitionResult.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AlterPartitionResult>): AlterPartitionResult {
+    const message = createBaseAlterPartitionResult();
+    message.topicId = object.topicId ?? "";
+    message.partition = object.partition ?? 0;
+    message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    message.leader = object.leader ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    message.isr = object.isr?.map((e) => e) || [];
+    message.partitionEpoch = object.partitionEpoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseReportOfflineReplicasRequest(): ReportOfflineReplicasRequest {
+  return { brokerId: 0, brokerEpoch: 0, replicas: [] };
+}
+
+export const ReportOfflineReplicasRequest = {
+  encode(message: ReportOfflineReplicasRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.brokerEpoch !== 0) {
+      writer.uint32(16).int64(message.brokerEpoch);
+    }
+    for (const v of message.replicas) {
+      OfflineReplica.encode(v!, writer.uint32(26).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ReportOfflineReplicasRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseReportOfflineReplicasRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.brokerId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.brokerEpoch = longToNumber(reader.int64() as Long);
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.replicas.push(OfflineReplica.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ReportOfflineReplicasRequest>): ReportOfflineReplicasRequest {
+    return ReportOfflineReplicasRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportOfflineReplicasRequest>): ReportOfflineReplicasRequest {
+    const message = createBaseReportOfflineReplicasRequest();
+    message.brokerId = object.brokerId ?? 0;
+    message.brokerEpoch = object.brokerEpoch ?? 0;
+    message.replicas = object.replicas?.map((e) => OfflineReplica.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOfflineReplica(): OfflineReplica {
+  return { topicId: "", partition: 0, leaderEpoch: 0 };
+}
+
+export const OfflineReplica = {
+  encode(message: OfflineReplica, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(24).int32(message.leaderEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): OfflineReplica {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseOfflineReplica();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.topicId = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partition = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<OfflineReplica>): OfflineReplica {
+    return OfflineReplica.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OfflineReplica>): OfflineReplica {
+    const message = createBaseOfflineReplica();
+    message.topicId = object.topicId ?? "";
+    message.partition = object.partition ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    return message;
+  },
+};
+
+function createBaseReportOfflineReplicasResponse(): ReportOfflineReplicasResponse {
+  return { metadataOffset: 0 };
+}
+
+export const ReportOfflineReplicasResponse = {
+  encode(message: ReportOfflineReplicasResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.metadataOffset !== 0) {
+      writer.uint32(8).int64(message.metadataOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ReportOfflineReplicasResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseReportOfflineReplicasResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ReportOfflineReplicasResponse>): ReportOfflineReplicasResponse {
+    return ReportOfflineReplicasResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReportOfflineReplicasResponse>): ReportOfflineReplicasResponse {
+    const message = createBaseReportOfflineReplicasResponse();
+    message.metadataOffset = object.metadataOffset ?? 0;
+    return message;
+  },
+};
+
 function createBaseDescribeQuorumRequest(): DescribeQuorumRequest {
   return {};
 }
@@ -1255,6 +1925,28 @@ export const ControllerServiceDefinition = {
       requestType: AutoCreateTopicsRequest,
       requestStream: false,
       responseType: AutoCreateTopicsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** A leader changes the in-sync set of partitions that it leads (KIP-497). */
+    alterPartition: {
+      name: "AlterPartition",
+      requestType: AlterPartitionRequest,
+      requestStream: false,
+      responseType: AlterPartitionResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * A broker cannot use replicas that it holds: their disk has failed or is full, or their log is
+     * corrupt. They leave the ISR and the eligible replicas, and another replica leads, as far as there
+     * is any that holds everything committed.
+     */
+    reportOfflineReplicas: {
+      name: "ReportOfflineReplicas",
+      requestType: ReportOfflineReplicasRequest,
+      requestStream: false,
+      responseType: ReportOfflineReplicasResponse,
       responseStream: false,
       options: {},
     },

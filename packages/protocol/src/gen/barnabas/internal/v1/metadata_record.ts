@@ -89,7 +89,11 @@ export interface BrokerRegistrationChangeRecord {
     | boolean
     | undefined;
   /** In controlled shutdown: keeps serving, gets no new leaderships. Absent: unchanged. */
-  inControlledShutdown?: boolean | undefined;
+  inControlledShutdown?:
+    | boolean
+    | undefined;
+  /** To be emptied: gets no new replicas. Survives a new registration. Absent: unchanged. */
+  decommissioning?: boolean | undefined;
 }
 
 /** A topic has been created; its partitions follow. */
@@ -122,6 +126,14 @@ export interface PartitionRecord {
   leaderEpoch: number;
   /** From 0; grows with each change. */
   partitionEpoch: number;
+  /** Those of the replicas that a reassignment adds (KIP-455). */
+  addingReplicas: number[];
+  /** Those of the replicas that a reassignment removes when the added ones are in sync. */
+  removingReplicas: number[];
+  /** Out of the ISR, but known to hold everything committed (KIP-966). */
+  eligibleLeaderReplicas: number[];
+  /** The last leader, kept when neither ISR nor eligible replicas are left; else empty (KIP-966). */
+  lastKnownElr: number[];
 }
 
 /**
@@ -142,7 +154,23 @@ export interface PartitionChangeRecord {
     | BrokerIds
     | undefined;
   /** The whole new replica set. */
-  replicas?: BrokerIds | undefined;
+  replicas?:
+    | BrokerIds
+    | undefined;
+  /** The whole new set of replicas being added. */
+  addingReplicas?:
+    | BrokerIds
+    | undefined;
+  /** The whole new set of replicas being removed. */
+  removingReplicas?:
+    | BrokerIds
+    | undefined;
+  /** The whole new set of eligible leader replicas. */
+  eligibleLeaderReplicas?:
+    | BrokerIds
+    | undefined;
+  /** The whole new set of last known eligible leader replicas. */
+  lastKnownElr?: BrokerIds | undefined;
 }
 
 /** A list that can be absent. */
@@ -693,7 +721,13 @@ export const UnregisterBrokerRecord = {
 };
 
 function createBaseBrokerRegistrationChangeRecord(): BrokerRegistrationChangeRecord {
-  return { brokerId: 0, brokerEpoch: 0, fenced: undefined, inControlledShutdown: undefined };
+  return {
+    brokerId: 0,
+    brokerEpoch: 0,
+    fenced: undefined,
+    inControlledShutdown: undefined,
+    decommissioning: undefined,
+  };
 }
 
 export const BrokerRegistrationChangeRecord = {
@@ -709,6 +743,9 @@ export const BrokerRegistrationChangeRecord = {
     }
     if (message.inControlledShutdown !== undefined) {
       writer.uint32(32).bool(message.inControlledShutdown);
+    }
+    if (message.decommissioning !== undefined) {
+      writer.uint32(40).bool(message.decommissioning);
     }
     return writer;
   },
@@ -748,6 +785,13 @@ export const BrokerRegistrationChangeRecord = {
 
           message.inControlledShutdown = reader.bool();
           continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.decommissioning = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -766,6 +810,7 @@ export const BrokerRegistrationChangeRecord = {
     message.brokerEpoch = object.brokerEpoch ?? 0;
     message.fenced = object.fenced ?? undefined;
     message.inControlledShutdown = object.inControlledShutdown ?? undefined;
+    message.decommissioning = object.decommissioning ?? undefined;
     return message;
   },
 };
@@ -872,7 +917,19 @@ export const RemoveTopicRecord = {
 };
 
 function createBasePartitionRecord(): PartitionRecord {
-  return { topicId: "", partition: 0, replicas: [], isr: [], leader: 0, leaderEpoch: 0, partitionEpoch: 0 };
+  return {
+    topicId: "",
+    partition: 0,
+    replicas: [],
+    isr: [],
+    leader: 0,
+    leaderEpoch: 0,
+    partitionEpoch: 0,
+    addingReplicas: [],
+    removingReplicas: [],
+    eligibleLeaderReplicas: [],
+    lastKnownElr: [],
+  };
 }
 
 export const PartitionRecord = {
@@ -902,6 +959,26 @@ export const PartitionRecord = {
     if (message.partitionEpoch !== 0) {
       writer.uint32(56).int32(message.partitionEpoch);
     }
+    writer.uint32(66).fork();
+    for (const v of message.addingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(74).fork();
+    for (const v of message.removingReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(82).fork();
+    for (const v of message.eligibleLeaderReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(90).fork();
+    for (const v of message.lastKnownElr) {
+      writer.int32(v);
+    }
+    writer.ldelim();
     return writer;
   },
 
@@ -981,6 +1058,74 @@ export const PartitionRecord = {
 
           message.partitionEpoch = reader.int32();
           continue;
+        case 8:
+          if (tag === 64) {
+            message.addingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 66) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.addingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 9:
+          if (tag === 72) {
+            message.removingReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 74) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.removingReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 10:
+          if (tag === 80) {
+            message.eligibleLeaderReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 82) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.eligibleLeaderReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
+        case 11:
+          if (tag === 88) {
+            message.lastKnownElr.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 90) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.lastKnownElr.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1002,12 +1147,26 @@ export const PartitionRecord = {
     message.leader = object.leader ?? 0;
     message.leaderEpoch = object.leaderEpoch ?? 0;
     message.partitionEpoch = object.partitionEpoch ?? 0;
+    message.addingReplicas = object.addingReplicas?.map((e) => e) || [];
+    message.removingReplicas = object.removingReplicas?.map((e) => e) || [];
+    message.eligibleLeaderReplicas = object.eligibleLeaderReplicas?.map((e) => e) || [];
+    message.lastKnownElr = object.lastKnownElr?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBasePartitionChangeRecord(): PartitionChangeRecord {
-  return { topicId: "", partition: 0, leader: undefined, isr: undefined, replicas: undefined };
+  return {
+    topicId: "",
+    partition: 0,
+    leader: undefined,
+    isr: undefined,
+    replicas: undefined,
+    addingReplicas: undefined,
+    removingReplicas: undefined,
+    eligibleLeaderReplicas: undefined,
+    lastKnownElr: undefined,
+  };
 }
 
 export const PartitionChangeRecord = {
@@ -1026,6 +1185,18 @@ export const PartitionChangeRecord = {
     }
     if (message.replicas !== undefined) {
       BrokerIds.encode(message.replicas, writer.uint32(42).fork()).ldelim();
+    }
+    if (message.addingReplicas !== undefined) {
+      BrokerIds.encode(message.addingReplicas, writer.uint32(50).fork()).ldelim();
+    }
+    if (message.removingReplicas !== undefined) {
+      BrokerIds.encode(message.removingReplicas, writer.uint32(58).fork()).ldelim();
+    }
+    if (message.eligibleLeaderReplicas !== undefined) {
+      BrokerIds.encode(message.eligibleLeaderReplicas, writer.uint32(66).fork()).ldelim();
+    }
+    if (message.lastKnownElr !== undefined) {
+      BrokerIds.encode(message.lastKnownElr, writer.uint32(74).fork()).ldelim();
     }
     return writer;
   },
@@ -1072,6 +1243,34 @@ export const PartitionChangeRecord = {
 
           message.replicas = BrokerIds.decode(reader, reader.uint32());
           continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.addingReplicas = BrokerIds.decode(reader, reader.uint32());
+          continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.removingReplicas = BrokerIds.decode(reader, reader.uint32());
+          continue;
+        case 8:
+          if (tag !== 66) {
+            break;
+          }
+
+          message.eligibleLeaderReplicas = BrokerIds.decode(reader, reader.uint32());
+          continue;
+        case 9:
+          if (tag !== 74) {
+            break;
+          }
+
+          message.lastKnownElr = BrokerIds.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1092,6 +1291,19 @@ export const PartitionChangeRecord = {
     message.isr = (object.isr !== undefined && object.isr !== null) ? BrokerIds.fromPartial(object.isr) : undefined;
     message.replicas = (object.replicas !== undefined && object.replicas !== null)
       ? BrokerIds.fromPartial(object.replicas)
+      : undefined;
+    message.addingReplicas = (object.addingReplicas !== undefined && object.addingReplicas !== null)
+      ? BrokerIds.fromPartial(object.addingReplicas)
+      : undefined;
+    message.removingReplicas = (object.removingReplicas !== undefined && object.removingReplicas !== null)
+      ? BrokerIds.fromPartial(object.removingReplicas)
+      : undefined;
+    message.eligibleLeaderReplicas =
+      (object.eligibleLeaderReplicas !== undefined && object.eligibleLeaderReplicas !== null)
+        ? BrokerIds.fromPartial(object.eligibleLeaderReplicas)
+        : undefined;
+    message.lastKnownElr = (object.lastKnownElr !== undefined && object.lastKnownElr !== null)
+      ? BrokerIds.fromPartial(object.lastKnownElr)
       : undefined;
     return message;
   },
