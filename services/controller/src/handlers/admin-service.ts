@@ -1,7 +1,8 @@
 /**
  * barnabas.v1.AdminService on a controller: what brokers and gateways pass on. NOT_CONTROLLER, with
  * the active controller in the message, when this one is not active; other errors: core/topic-control.ts
- * and core/config-control.ts. A controller tells configurations as far as the metadata log knows them.
+ * and core/config-control.ts. A controller tells configurations as far as the metadata log knows them,
+ * and what it tells is linearizable: behind a read barrier of Raft (docs/protocols/metadata.md, section 4).
  */
 import { describeBrokerConfig, describeTopicConfig, distantBroker } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
@@ -30,8 +31,7 @@ export function adminService(runtime: ControllerRuntime): ServiceRegistration {
     incrementalAlterConfigs: (request, context) =>
       change((image) => alterConfigs(image, request), timeoutOf(context, 0)),
     describeConfigs: async ({ resources, keys }) => {
-      runtime.checkActive();
-      const image = runtime.timeline.committed;
+      const image = await runtime.readCommitted();
       return { results: resources.map((resource) => describeConfig(image, resource, keys)) };
     },
   };

@@ -106,6 +106,16 @@ export class ControllerRuntime implements StateMachine {
     if (!this.isActive) throw this.notController();
   }
 
+  /**
+   * What is committed, nothing that was acknowledged before the call left out: a linearizable read. A
+   * controller that was unseated and does not know it yet cannot answer. Throws NOT_CONTROLLER.
+   */
+  async readCommitted(): Promise<MetadataImage> {
+    this.checkActive();
+    await this.#raft?.readBarrier();
+    return this.timeline.committed;
+  }
+
   notController(): BarnabasError {
     const status = this.#raft?.status;
     const leader = status?.voters.find(({ id }) => id === status.leaderId && id !== status.nodeId);
