@@ -4,7 +4,7 @@
  *
  * Checked here and nowhere else: CRC and structure, max.message.bytes, what a producer may send,
  * timestamps, sequences and producer epochs, contiguity of a leader's batches.
- * The batches are copied exactly once, into the buffer that is patched, stored and cached.
+ * The batches are copied at most once, into the buffer that is patched, stored and cached.
  */
 import { assert } from '@barnabas/common';
 import { BarnabasError, patchBatch, setLogAppendTime, validateBatch, validateProducerBatch } from '@barnabas/protocol';
@@ -44,12 +44,14 @@ export function planLeaderAppend(
     return { kind: 'duplicate', baseOffset: first.baseOffset, lastOffset: last.lastOffset };
   }
   const logAppendTime = config.messageTimestampType === 'LogAppendTime' ? options.now : -1;
-  const assigned = assignOffsets(headers, conforming, state.logEndOffset, options.leaderEpoch, logAppendTime);
+  // What was encoded anew is nobody else's either.
+  const stored = options.handedOver === true || conforming !== batches ? conforming : copyOf(conforming);
+  const assigned = assignOffsets(headers, stored, state.logEndOffset, options.leaderEpoch, logAppendTime);
   return { kind: 'append', batches: assigned, logAppendTime };
 }
 
 /** A leader's batches as they are: checked for damage and place, not for what its topic allows. */
-export function planFollowerAppend(state: LogState, batches: Buffer): readonly PlannedBatch[] {
+export function planFollowerAppend(state: LogState, batches: Buffer, handedOver: boolean): readonly PlannedBatch[] {
   const headers = readAll(batches, undefined);
   let expected = state.logEndOffset;
   let latestEpoch = state.epochs.latest;
@@ -71,7 +73,7 @@ export function planFollowerAppend(state: LogState, batches: Buffer): readonly P
     latestEpoch = header.partitionLeaderEpoch;
     expected = header.lastOffset + 1;
   }
-  return slicesOf(copyOf(batches), headers);
+  return slicesOf(handedOver ? batches : copyOf(batches), headers);
 }
 
 function readAll(batches: Buffer, maxBatchBytes: number | undefined): BatchHeader[] {
@@ -126,12 +128,11 @@ function findDuplicates(state: LogState, headers: readonly BatchHeader[]): Produ
 
 function assignOffsets(
   headers: readonly BatchHeader[],
-  batches: Buffer,
+  stored: Buffer,
   logEndOffset: number,
   leaderEpoch: number,
   logAppendTime: number,
 ): PlannedBatch[] {
-  const stored = copyOf(batches);
   let baseOffset = logEndOffset;
   let at = 0;
   const final = headers.map((header) => {

@@ -40,6 +40,30 @@ describe('appending as leader', () => {
     expect(await readAll(log)).toEqual(['precious']);
   });
 
+  it('keeps what it is handed over as it is, without a copy', async () => {
+    const log = await world.open();
+    const follower = await world.open({}, { topic: 'copy', topicId: 'B'.repeat(22), partition: 0 });
+    const read = { offset: 0, maxBytes: 1e6, maxOffset: 1, minOneBatch: true };
+    const batch = batchOf(['precious']);
+    await log.appendAsLeader(batch, { leaderEpoch: 3, now: world.time.now(), handedOver: true }).stable;
+    const { batches } = await log.read(read);
+    expect(batches[0]?.buffer).toBe(batch.buffer);
+    expect(readBatchHeader(batch)).toMatchObject({ partitionLeaderEpoch: 3 });
+    await follower.appendAsFollower(batch, { handedOver: true }).stable;
+    expect(await readAll(follower)).toEqual(['precious']);
+  });
+
+  it('changes nothing of a buffer it is handed over and refuses', async () => {
+    const log = await world.open({ maxMessageBytes: 1000 });
+    const batches = Buffer.concat([batchOf(['a']), batchOf(['x'.repeat(2000)])]);
+    const before = Buffer.from(batches);
+    const options = { leaderEpoch: 7, now: world.time.now(), handedOver: true };
+    expect(() => log.appendAsLeader(batches, options)).toThrow(
+      expect.objectContaining({ errorName: 'MESSAGE_TOO_LARGE' }),
+    );
+    expect(batches.equals(before)).toBe(true);
+  });
+
   it('stamps log append time where the topic wants it, with a CRC that is right', async () => {
     world = withoutMemory();
     const log = await world.open({ messageTimestampType: 'LogAppendTime' });

@@ -218,9 +218,10 @@ export class StoredPartitionLog implements PartitionLog {
     return { baseOffset, lastOffset, logAppendTime: -1, duplicate: true, stable };
   }
 
-  appendAsFollower(batches: Buffer): AppendResult {
+  appendAsFollower(batches: Buffer, { handedOver = false }: { readonly handedOver?: boolean } = {}): AppendResult {
     this.#health.mustBeUsable();
-    return this.#append(planFollowerAppend(this.#state, batches), this.environment.clock.now(), false);
+    const planned = planFollowerAppend(this.#state, batches, handedOver);
+    return this.#append(planned, this.environment.clock.now(), false);
   }
 
   whenDrained(): Promise<void> {

@@ -27,6 +27,8 @@ export interface LeaderAppendOptions {
   readonly now: number;
   /** Control batches come from coordinators only. */
   readonly origin?: 'client' | 'coordinator';
+  /** The buffer is nobody else's, and most of the memory that it keeps alive is batches: the log keeps it as it is. */
+  readonly handedOver?: boolean;
 }
 
 export interface AppendResult {
@@ -109,12 +111,12 @@ export interface PartitionLog extends TopicPartition {
   configure(config: LogConfig): void;
 
   /**
-   * Appends a producer's batches (one or more, concatenated) behind the log end. The buffer is copied.
+   * Appends a producer's batches (one or more, concatenated) behind the log end. The buffer is copied, unless it is handed over.
    * Where compression.type asks for it they are encoded anew first.
    */
   appendAsLeader(batches: Buffer, options: LeaderAppendOptions): LeaderAppendResult;
-  /** Appends a leader's batches as they are; they must start at the log end. The buffer is copied. */
-  appendAsFollower(batches: Buffer): AppendResult;
+  /** Appends a leader's batches as they are; they must start at the log end. The buffer is copied, unless it is handed over. */
+  appendAsFollower(batches: Buffer, options?: Pick<LeaderAppendOptions, 'handedOver'>): AppendResult;
 
   /** Bytes appended and not yet stable. */
   readonly unstableBytes: number;

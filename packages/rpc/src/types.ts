@@ -7,7 +7,8 @@
  *   R2  after `onClose` nothing more is delivered; it comes exactly once, whatever ends the stream
  *   R3  every failure that reaches a caller is a BarnabasError
  *   R4  a message handed over is not changed afterwards by either side; byte fields may be views of
- *       a larger buffer, so whoever keeps one copies it
+ *       a larger buffer, so whoever keeps one copies it. A message that came over the network (peer
+ *       other than LOCAL_PEER) is nobody else's: its receiver may keep it, and change it
  *   R5  `write` never throws and never blocks; false means: wait for `onDrain`
  */
 import type { InvariantError } from '@barnabas/common';
@@ -35,11 +36,14 @@ export interface ServiceDefinition {
   readonly methods: Readonly<Record<string, MethodDefinition<unknown, unknown>>>;
 }
 
+/** The address of a caller in the same process. Its messages are its own; those of any other are the handler's alone. */
+export const LOCAL_PEER = 'local';
+
 /** What a handler knows about a call beside its message. */
 export interface CallContext {
   /** The service's full name and the method's name: `barnabas.v1.LogService/Produce`. */
   readonly method: string;
-  /** The caller's address, or `local` for a role in the same process. */
+  /** The caller's address, or LOCAL_PEER for a role in the same process. */
   readonly peer: string;
   /** Value of the `barnabas-client-id` header; empty if the client gave none. */
   readonly clientId: string;

@@ -2,7 +2,7 @@
 import type { InvariantError } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { BarnabasError, v1 } from '@barnabas/protocol';
-import { service } from '@barnabas/rpc';
+import { LOCAL_PEER, service } from '@barnabas/rpc';
 import type { ByteBudget, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { consume } from './fetch/consume.js';
 import type { FetchDependencies } from './fetch/fetch-session.js';
@@ -49,13 +49,14 @@ export function logService(
     }
   };
   const handlers: Handlers<typeof v1.LogServiceDefinition> = {
-    produce: async (request) => {
+    produce: async (request, { peer }) => {
       const { produceService, budget } = now();
-      return produce(request, produceService, budget);
+      return produce(request, peer !== LOCAL_PEER, produceService, budget);
     },
-    produceStream(stream) {
+    produceStream(stream, { peer }) {
       const { produceService, budget } = now();
-      streams.addProducer((onClose) => new ProduceStreamSession(stream, produceService, budget, onClose));
+      const isOurs = peer !== LOCAL_PEER;
+      streams.addProducer((onClose) => new ProduceStreamSession(stream, produceService, isOurs, budget, onClose));
     },
     fetch(stream) {
       const { fetching } = now();

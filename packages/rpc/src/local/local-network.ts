@@ -18,6 +18,7 @@ import type { Limits } from '../limits.js';
 import type { OutgoingCall } from '../outgoing-call.js';
 import type { ServiceRegistration } from '../role.js';
 import type { StreamEnd } from '../stream-end.js';
+import { LOCAL_PEER } from '../types.js';
 import type { FaultListener, ServerInterceptor } from '../types.js';
 import { Courier } from './courier.js';
 import { localPair } from './local-stream.js';
@@ -147,7 +148,7 @@ function roleGone(): BarnabasError {
 function contextOf(call: OutgoingCall, cancellation: Cancellation) {
   const facts: CallFacts = {
     method: call.name,
-    peer: 'local',
+    peer: LOCAL_PEER,
     timeoutMs: call.timeoutMs,
     headers: () => new Map(Object.entries(call.headers).map(([name, value]) => [name.toLowerCase(), value])),
   };

@@ -138,7 +138,8 @@ export class BrokerProcess {
   produceStream(link: ProduceLink, observe: (message: v1.ProduceStreamResponse) => void): void {
     this.#accept(
       link,
-      (end, { produceService, budget }) => new ProduceStreamSession(end, produceService, budget, () => undefined),
+      (end, { produceService, budget }) =>
+        new ProduceStreamSession(end, produceService, false, budget, () => undefined),
       observe,
     );
   }

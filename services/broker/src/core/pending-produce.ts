@@ -27,6 +27,8 @@ export type ProduceOutcome =
 export interface ProduceInput<Token> {
   /** Record batches, checked at the door. */
   readonly batches: Uint8Array;
+  /** Whether the log may keep the buffer of `batches` instead of copying it. */
+  readonly handedOver: boolean;
   readonly acks: Acks;
   /** Monotonic milliseconds. */
   readonly deadline: number;
@@ -45,6 +47,7 @@ export class PendingProduce<Token> implements Deadlined {
   readonly deadline: number;
   readonly token: Token;
   readonly sizeInBytes: number;
+  readonly handedOver: boolean;
   /** Exclusive; -1 before the append. */
   endOffset = -1;
   baseOffset = -1;
@@ -60,6 +63,7 @@ export class PendingProduce<Token> implements Deadlined {
     this.deadline = input.deadline;
     this.token = input.token;
     this.sizeInBytes = input.batches.length;
+    this.handedOver = input.handedOver;
     this.#batches = input.batches;
   }
 

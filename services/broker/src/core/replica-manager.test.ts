@@ -89,7 +89,7 @@ class Harness {
       endOffset: -1,
     };
     this.requests.push(request);
-    const input = { batches: new Uint8Array(10), acks, deadline: request.deadline, token: request };
+    const input = { handedOver: false, batches: new Uint8Array(10), acks, deadline: request.deadline, token: request };
     this.send({ type: 'produce', partition, input });
     return request;
   }
@@ -268,7 +268,7 @@ describe('a leader alone in its ISR', () => {
     const first = harness.produce(partition, 'all');
     const manager = harness.manager;
     const token: Request = { id: 99, partition, acks: 'all', deadline: 1000, endOffset: 10 };
-    const input = { batches: new Uint8Array(10), acks: 'all' as const, deadline: 1000, token };
+    const input = { handedOver: false, batches: new Uint8Array(10), acks: 'all' as const, deadline: 1000, token };
     const [append] = manager.handle({ type: 'produce', partition, input });
     if (append?.type !== 'append') throw new Error('a produce is appended');
     const { produce } = append;

@@ -16,6 +16,8 @@ import { batchRecords } from './thin-records.js';
 export interface CheckedEntry {
   readonly partition: ReplicaPartition;
   readonly batches: Buffer;
+  /** The batches were made here, of records. */
+  readonly made: boolean;
 }
 
 export class EntryCheck {
@@ -33,7 +35,7 @@ export class EntryCheck {
       );
     }
     const partition = this.lookup.partition(entry.topic, entry.partition);
-    return { partition, batches: this.#batches(entry) };
+    return { partition, batches: this.#batches(entry), made: entry.payload?.$case === 'records' };
   }
 
   #batches({ topic, payload }: v1.ProduceEntry): Buffer {

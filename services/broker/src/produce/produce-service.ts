@@ -54,8 +54,16 @@ export class ProduceService {
     return bytes;
   }
 
-  /** Hands every entry on, in order and at once. `done` is called once, when every entry has its answer. */
-  submit(request: v1.ProduceRequest, budget: ByteAccount, done: (response: v1.ProduceResponse) => void): void {
+  /**
+   * Hands every entry on, in order and at once. `done` is called once, when every entry has its answer.
+   * `isOurs`: nobody else has the request, so that the log may keep its buffer.
+   */
+  submit(
+    request: v1.ProduceRequest,
+    isOurs: boolean,
+    budget: ByteAccount,
+    done: (response: v1.ProduceResponse) => void,
+  ): void {
     const { clock } = this.options;
     const acks = acksOf(request.acks);
     const deadline = clock.monotonic() + (request.timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : request.timeoutMs);
@@ -63,7 +71,8 @@ export class ProduceService {
       this.options.metrics.requestTook('Produce', clock.monotonic() - startedAt);
       done(response);
     });
-    request.entries.forEach((entry, index) => this.#submitEntry(call, entry, index, acks, deadline, budget));
+    const keeps = isOurs && fillsItsBuffer(request);
+    request.entries.forEach((entry, index) => this.#submitEntry(call, entry, index, acks, deadline, keeps, budget));
   }
 
   #submitEntry(
@@ -72,14 +81,15 @@ export class ProduceService {
     index: number,
     acks: Acks,
     deadline: number,
+    keeps: boolean,
     budget: ByteAccount,
   ): void {
     const { driver, check, metrics } = this.options;
     try {
-      const { partition, batches } = check.check(entry);
+      const { partition, batches, made } = check.check(entry);
       metrics.produceEntry(entry.topic);
       const token = new EntryToken(call, index, partition, batches.length, budget, metrics);
-      driver.produce(partition, { batches, acks, deadline, token });
+      driver.produce(partition, { batches, handedOver: made || keeps, acks, deadline, token });
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
@@ -188,6 +198,18 @@ function payloadBytes({ payload }: v1.ProduceEntry): number {
     case undefined:
       return 0;
   }
+}
+
+/**
+ * The batches make up most of the memory that they keep alive. Entries of one request are received in
+ * one buffer and leave the log's cache at about the same time.
+ */
+function fillsItsBuffer({ entries }: v1.ProduceRequest): boolean {
+  const payload = entries[0]?.payload;
+  if (payload?.$case !== 'batch') return false;
+  let bytes = 0;
+  for (const entry of entries) bytes += payloadBytes(entry);
+  return bytes * 2 >= payload.batch.buffer.byteLength;
 }
 
 function recordBytes({ key, value, headers }: v1.Record): number {

@@ -31,6 +31,8 @@ export class ProduceStreamSession {
   constructor(
     private readonly stream: Stream,
     private readonly service: ProduceService,
+    /** Nobody else has what comes on the stream. */
+    private readonly isOurs: boolean,
     budget: ByteBudget,
     onClose: () => void,
   ) {
@@ -77,7 +79,7 @@ export class ProduceStreamSession {
   #submit(correlationId: number, request: v1.ProduceRequest): void {
     const silent = request.acks === v1.Acks.NONE;
     this.#unanswered += 1;
-    this.service.submit(request, this.#share, (response) => {
+    this.service.submit(request, this.isOurs, this.#share, (response) => {
       this.#unanswered -= 1;
       if (!silent) this.#write({ correlationId, response, error: undefined });
       this.#endWhenDone();

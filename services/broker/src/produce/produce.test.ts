@@ -46,6 +46,17 @@ describe('Produce', () => {
     expect(await endOf('orders')).toBe(3);
   });
 
+  it('leaves the batches of a caller in this process as they were', async () => {
+    await broker.topic('orders');
+    const batch = batchOf(['a', 'b']);
+    const before = Buffer.from(batch);
+    for (const baseOffset of [0, 2]) {
+      const { results } = await broker.log.produce(produceRequest([batchEntry('orders', batch)]));
+      expect(results[0]).toMatchObject({ baseOffset });
+    }
+    expect(batch.equals(before)).toBe(true);
+  });
+
   it('takes many partitions, and one of them twice, and answers each entry for itself', async () => {
     await broker.topic('orders', 2);
     const { results } = await broker.log.produce(

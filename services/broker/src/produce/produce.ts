@@ -11,6 +11,7 @@ import type { ProduceService } from './produce-service.js';
 
 export async function produce(
   request: v1.ProduceRequest,
+  isOurs: boolean,
   service: ProduceService,
   budget: ByteBudget,
 ): Promise<v1.ProduceResponse> {
@@ -18,7 +19,7 @@ export async function produce(
   await budget.admit(bytes);
   return new Promise((resolve, reject) => {
     try {
-      service.submit(request, budget, resolve);
+      service.submit(request, isOurs, budget, resolve);
     } catch (error) {
       reject(error);
     }

@@ -220,7 +220,9 @@ export class ReplicaDriver {
     const { token } = produce;
     let result;
     try {
-      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now: this.options.clock.now() });
+      const { handedOver } = produce;
+      const now = this.options.clock.now();
+      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now, handedOver });
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
