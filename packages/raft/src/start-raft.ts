@@ -14,7 +14,8 @@ import type { RaftNode, RaftOptions } from './types.js';
  *   whatever the state machine's restore throws
  */
 export async function startRaft(options: RaftOptions): Promise<RaftNode> {
-  const { nodeId, clusterId, voters, store, transport, stateMachine, random } = options;
+  const { nodeId, clusterId, store, transport, stateMachine, random } = options;
+  const voters = options.initialVoters ?? [];
   checkVoters(options);
   const config = checkedConfig(options.config);
   const { storage, recovered } = await RaftStorage.open(store, { clusterId, nodeId }, options.logger);
@@ -38,7 +39,7 @@ export async function startRaft(options: RaftOptions): Promise<RaftNode> {
   return driver;
 }
 
-function checkVoters({ nodeId, clusterId, voters, transport }: RaftOptions): void {
+function checkVoters({ nodeId, clusterId, initialVoters: voters = [], transport }: RaftOptions): void {
   const ids = voters.map(({ id }) => id);
   if (clusterId === '') throw new BarnabasError('INVALID_CONFIG', 'a cluster id is needed: format the cluster first');
   if (ids.some((id) => !Number.isInteger(id) || id < 0 || id >= 2 ** 31)) {

@@ -13,10 +13,16 @@ import type { Clock, Logger, Random, Timers } from '@barnabas/common';
 import type { KeyValueStore } from '@barnabas/store';
 import type { RaftTransport } from './transport/types.js';
 
-/** A member of the quorum. */
+/** A member of the quorum. Node id and directory id together are its identity (KIP-853). */
 export interface Voter {
   /** node.id */
   readonly id: number;
+  /**
+   * The id of its metadata directory: a UUID in base64url, made when that disk was formatted. A node
+   * that comes back with an empty disk has another one, and is not the voter it was. Left out of an
+   * initial voter, it is derived from cluster id and node id, the same on all nodes (`directoryIdOf`).
+   */
+  readonly directoryId?: string;
   /** `host:port` where its RaftService is served. */
   readonly endpoint: string;
 }
@@ -67,9 +73,12 @@ export interface Committed {
 
 export type RaftRole = 'follower' | 'preCandidate' | 'candidate' | 'leader';
 
-/** A voter as this node knows it. */
-export interface VoterStatus extends Voter {
-  /** Last entry that the voter is known to hold on disk; -1 if this node does not lead. */
+/** A voter or observer as this node knows it. */
+export interface ReplicaStatus {
+  readonly id: number;
+  readonly directoryId: string;
+  readonly endpoint: string;
+  /** Last entry that it is known to hold on disk; -1 if this node does not lead. */
   readonly matchIndex: number;
   /** Milliseconds since this node heard from it; 0 for itself; -1 if never. */
   readonly lastContactMs: number;
@@ -77,6 +86,8 @@ export interface VoterStatus extends Voter {
 
 export interface RaftStatus {
   readonly nodeId: number;
+  /** Of this node's disk. */
+  readonly directoryId: string;
   readonly role: RaftRole;
   readonly term: number;
   /** Undefined while none is known. */
@@ -88,7 +99,10 @@ export interface RaftStatus {
   readonly lastIndex: number;
   /** Last entry covered by the snapshot on disk; 0 if there is none. */
   readonly snapshotIndex: number;
-  readonly voters: readonly VoterStatus[];
+  /** Those who vote by the configuration in force here. */
+  readonly voters: readonly ReplicaStatus[];
+  /** Those who follow without a vote: learners, and nodes that have announced themselves to this one. */
+  readonly observers: readonly ReplicaStatus[];
 }
 
 export interface ProposeOptions {
@@ -97,6 +111,25 @@ export interface ProposeOptions {
    * that they got as leader of that term.
    */
   readonly term?: number;
+}
+
+export interface ReadBarrierOptions {
+  /**
+   * Answer at once while this leader holds a lease, without asking the others. Only where leases are
+   * switched on (`leaseClockDriftMs`); without a lease in force, as if it had not been asked for.
+   */
+  readonly lease?: boolean;
+}
+
+/** Whom a change of the quorum's membership is about. */
+export interface ReplicaKey {
+  readonly id: number;
+  /** Left out: whichever directory the node of that id has. */
+  readonly directoryId?: string;
+}
+
+export interface MembershipOptions {
+  readonly timeoutMs: number;
 }
 
 export interface RaftNode {
@@ -120,7 +153,36 @@ export interface RaftNode {
    * Resolves with an applied index, once this node has proved that it still led after the call was
    * made: what the state machine shows then is linearizable. Rejects with NOT_CONTROLLER.
    */
-  readBarrier(): Promise<number>;
+  readBarrier(options?: ReadBarrierOptions): Promise<number>;
+  /**
+   * Makes a voter of a node that follows as an observer: it becomes a learner, catches up, is promoted.
+   * Resolves when the promotion is committed. After a failure that came late it may have remained a
+   * learner, which does no harm: calling again goes on from there, `removeVoter` takes it out.
+   *
+   * Rejects with
+   *   NOT_CONTROLLER     this node does not lead, or ceased to before the change began
+   *   DUPLICATE_VOTER    a node of that id votes already; one with a new disk comes after its old self is removed
+   *   VOTER_NOT_FOUND    no such observer has announced itself to this leader
+   *   INVALID_REQUEST    another change of the membership is under way, or a transfer of the leadership
+   *   REQUEST_TIMED_OUT  it has not caught up in time, or the outcome of the change is unknown
+   */
+  addVoter(voter: ReplicaKey & { readonly endpoint?: string }, options: MembershipOptions): Promise<void>;
+  /**
+   * Takes the vote, or the place as a learner, from a node; resolves when that is committed. A leader
+   * may remove itself: it then ceases to lead.
+   *
+   * Rejects with NOT_CONTROLLER, VOTER_NOT_FOUND, INVALID_REQUEST (the last voter, or another change is
+   * under way), REQUEST_TIMED_OUT, as addVoter does.
+   */
+  removeVoter(voter: ReplicaKey, options: MembershipOptions): Promise<void>;
+  /**
+   * Hands the lead to another voter; undefined means the one that is furthest. What is proposed
+   * meanwhile waits. Resolves with the id of the node that leads then.
+   *
+   * Rejects with NOT_CONTROLLER, VOTER_NOT_FOUND, INVALID_REQUEST (a transfer is under way, or there is
+   * nobody to hand it to), REQUEST_TIMED_OUT (given up: this node may still lead).
+   */
+  transferLeadership(to: number | undefined, options: MembershipOptions): Promise<number>;
   readonly status: RaftStatus;
   /** Ends in good order. The store stays open and belongs to the caller. */
   stop(): Promise<void>;
@@ -153,8 +215,16 @@ export interface RaftOptions {
   readonly nodeId: number;
   /** A disk of another cluster is refused with INCONSISTENT_CLUSTER_ID, one of another node with INVALID_CONFIG. */
   readonly clusterId: string;
-  /** The whole quorum, this node included. */
-  readonly voters: readonly Voter[];
+  /** `host:port` where this node's RaftService is served, as the others reach it. */
+  readonly endpoint: string;
+  /**
+   * The first voters of a new cluster, the same on all of them. Looked at only where the store is new,
+   * which is then formatted with them; on any other, the configuration on disk counts. A node that is
+   * not among them, or is given none, formats its disk as an observer's.
+   */
+  readonly initialVoters?: readonly Voter[];
+  /** `host:port` of controllers that a node without a vote may ask who leads. */
+  readonly bootstrapServers?: readonly string[];
   /** This node's own store; nothing else may be in it. */
   readonly store: KeyValueStore;
   /** Undefined for a quorum of one. */

@@ -93,7 +93,8 @@ class ControllerRole implements Role {
     const raft = await startRaft({
       nodeId,
       clusterId,
-      voters,
+      endpoint: voters.find(({ id }) => id === nodeId)?.endpoint ?? formatAddress(bound),
+      initialVoters: voters,
       store: this.#store,
       ...(this.#quorum === undefined ? {} : { transport: this.#quorum.transport }),
       ...environment,

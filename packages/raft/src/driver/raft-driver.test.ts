@@ -15,7 +15,7 @@ describe('a quorum of one', () => {
     expect(await node.readBarrier()).toBe(3);
     expect(node.status).toMatchObject({
       ...{ role: 'leader', leaderId: 1, term: 1, commitIndex: 3, appliedIndex: 3, lastIndex: 3, snapshotIndex: 0 },
-      voters: [{ id: 1, endpoint: 'host-1:7800', matchIndex: 3, lastContactMs: 0 }],
+      voters: [{ id: 1, directoryId: '', endpoint: 'host-1:7800', matchIndex: 3, lastContactMs: 0 }],
     });
     await quorum.crash(1, { loseAll: true });
     const again = await quorum.start(1);

@@ -129,6 +129,18 @@ export class RaftDriver implements RaftNode {
     return answer;
   }
 
+  addVoter(): Promise<void> {
+    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'the voters are fixed'));
+  }
+
+  removeVoter(): Promise<void> {
+    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'the voters are fixed'));
+  }
+
+  transferLeadership(): Promise<number> {
+    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'leadership cannot be transferred'));
+  }
+
   get nextIndex(): number {
     return this.parts.core.status.lastIndex + 1;
   }
@@ -138,14 +150,15 @@ export class RaftDriver implements RaftNode {
     const { role, term, leaderId, commitIndex, lastIndex, snapshot } = core.status;
     const now = this.parts.clock.monotonic();
     return {
-      ...{ nodeId, role, term, leaderId, commitIndex, lastIndex },
+      ...{ directoryId: '', nodeId, role, term, leaderId, commitIndex, lastIndex },
       appliedIndex: this.#applier.applied.index,
       snapshotIndex: snapshot.index,
       voters: voters.map(({ id, endpoint }) => {
         const heard = id === nodeId ? now : this.#lastHeard.get(id);
         const lastContactMs = heard === undefined ? -1 : Math.max(0, Math.round(now - heard));
-        return { id, endpoint, matchIndex: core.matchIndexOf(id) ?? -1, lastContactMs };
+        return { id, directoryId: '', endpoint, matchIndex: core.matchIndexOf(id) ?? -1, lastContactMs };
       }),
+      observers: [],
     };
   }
 

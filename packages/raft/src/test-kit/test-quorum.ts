@@ -49,7 +49,8 @@ export class TestQuorum {
     const node = await startRaft({
       nodeId: id,
       clusterId: 'test',
-      voters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
+      endpoint: `host-${id}:7800`,
+      initialVoters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
       store,
       transport: this.network.transport(id),
       clock: this.time,

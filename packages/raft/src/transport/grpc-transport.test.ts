@@ -57,7 +57,9 @@ class GrpcQuorum {
     const server = await serve({ listen: { host: HOST, port }, services: [service], logger: silentLogger });
     const store = await this.disks.open(`${clusterId}-${id}`);
     const journal = new Journal();
-    const options = { ...environment, ...identity, store, transport, stateMachine: journal, config: CONFIG };
+    const { endpoint } = present(this.voters[id - 1], 'voter');
+    const quorum = { nodeId: id, clusterId, initialVoters: this.voters, endpoint };
+    const options = { ...environment, ...quorum, store, transport, stateMachine: journal, config: CONFIG };
     const node = await startRaft(options);
     const stop = async () => {
       this.running.delete(id);

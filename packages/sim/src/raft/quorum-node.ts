@@ -86,7 +86,7 @@ export class QuorumNode {
     const store = await files.open('metadata');
     const voters = Array.from({ length: plan.nodes }, (_, at) => ({ id: at + 1, endpoint: `node-${at + 1}:7800` }));
     const raft = await startRaft({
-      ...{ nodeId: id, clusterId: 'simulated', voters },
+      ...{ nodeId: id, clusterId: 'simulated', endpoint: `node-${id}:7800`, initialVoters: voters },
       store: plant.store?.(store, stage) ?? store,
       ...(plan.nodes === 1 ? {} : { transport: network.transport(id, life.scope) }),
       ...{ clock: stage.scheduler.clock(), timers: life.scope, random: stage.dice, logger: silentLogger },
