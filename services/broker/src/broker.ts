@@ -12,7 +12,7 @@
 import { deferred } from '@barnabas/common';
 import { openLogManager } from '@barnabas/log';
 import { configuredBroker } from '@barnabas/metadata';
-import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
+import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
@@ -71,7 +71,7 @@ class Broker implements Role {
   constructor(private readonly options: BrokerOptions) {
     const { config, connector } = options;
     const nodeId = config['node.id'];
-    const voters = config['controller.quorum.voters'];
+    const controllers = ControllerDirectory.of(config);
     const logger = options.environment.logger.child({ role: 'broker', nodeId });
     const { clock, timers, random, metrics } = options.environment;
     const configured = configuredBroker(nodeId, brokerConfigEntries(config));
@@ -82,10 +82,10 @@ class Broker implements Role {
     this.#metrics = new BrokerMetrics(metrics);
     this.#configs = new TopicConfigs(configured);
     this.#publisher = new ReplicaPublisher(nodeId, this.#configs);
-    this.#controller = new ControllerClient({ connector, voters, clock, timers, random, logger });
-    this.#follower = new MetadataFollower({ connector, voters, nodeId, timers, random, logger });
+    this.#controller = new ControllerClient({ connector, controllers, clock, timers, random, logger });
+    this.#follower = new MetadataFollower({ connector, controllers, nodeId, timers, random, logger });
     const source = this.#follower;
-    this.#metadataService = createMetadataService({ source, voters, controller: this.#controller });
+    this.#metadataService = createMetadataService({ source, controllers, controller: this.#controller });
     // Replicas first: whoever hears of a leader here must find it.
     this.#follower.addPublisher(this.#publisher);
     this.#follower.addPublisher(this.#metadataService.publisher);
@@ -128,7 +128,7 @@ class Broker implements Role {
       late.reject(
         new BarnabasError(
           'BROKER_NOT_AVAILABLE',
-          `no controller has answered within ${timeoutMs} ms: look at the controllers and at controller.quorum.voters`,
+          `no controller has answered within ${timeoutMs} ms: look at the controllers, and at controller.quorum.voters or controller.quorum.bootstrap.servers`,
         ),
       ),
     );

@@ -4,6 +4,7 @@
  * @barnabas/metadata, so that `log.retention.ms` here and `retention.ms` there are one rule.
  */
 import {
+  addresses,
   advertisedListeners,
   boolean,
   defineConfig,
@@ -41,7 +42,14 @@ export const brokerConfig = defineConfig(
       default: null,
       doc: 'Where others are told to reach the broker; what it is bound to unless set.',
     }),
-    'controller.quorum.voters': key(quorumVoters(), { required: true, doc: 'The controllers that vote.' }),
+    'controller.quorum.voters': key(quorumVoters(), {
+      default: null,
+      doc: 'The controllers that vote, where the configuration says so. Who else votes by now they tell themselves.',
+    }),
+    'controller.quorum.bootstrap.servers': key(addresses(), {
+      default: null,
+      doc: 'Controllers to ask for the others, where the quorum says who votes (KIP-853). This or controller.quorum.voters must be given.',
+    }),
 
     // Life with the controller.
     'broker.heartbeat.interval.ms': key(integer({ min: 1 }), {
@@ -114,6 +122,12 @@ export const brokerConfig = defineConfig(
     }),
   },
   [
+    {
+      key: 'controller.quorum.voters',
+      holds: (config) =>
+        config['controller.quorum.bootstrap.servers'] !== null || config['controller.quorum.voters'] !== null,
+      allowed: 'given, unless controller.quorum.bootstrap.servers is',
+    },
     {
       key: 'socket.request.max.bytes',
       holds: (config) => config['socket.request.max.bytes'] >= config['message.max.bytes'],

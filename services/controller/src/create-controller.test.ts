@@ -1,5 +1,5 @@
 import { VirtualTime } from '@barnabas/common';
-import { MetadataFollower } from '@barnabas/metadata/follower';
+import { ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import type { internal } from '@barnabas/protocol';
 import { v1 } from '@barnabas/protocol';
 import { MemoryStoreFactory } from '@barnabas/store';
@@ -130,7 +130,13 @@ test("another cluster's follower is refused", async () => {
   const voters = [{ id: 1, host: '127.0.0.1', port: 7800 }];
   const { connector } = controller;
   const parts = { ...(await import('./test-kit/cluster.js')).environmentFor() };
-  const follower = new MetadataFollower({ connector, voters, nodeId: 9, clusterId: OTHER_UUID, ...parts });
+  const follower = new MetadataFollower({
+    connector,
+    controllers: new ControllerDirectory(voters),
+    nodeId: 9,
+    clusterId: OTHER_UUID,
+    ...parts,
+  });
   follower.start();
   await expect(follower.failed).rejects.toMatchObject({ errorName: 'INCONSISTENT_CLUSTER_ID' });
 });

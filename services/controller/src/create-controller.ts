@@ -30,8 +30,8 @@ export interface ControllerOptions {
   readonly store: StoreFactory;
 }
 
-/** How often followers hear of a new leader, where no change of metadata tells them. */
-const LEADER_ANNOUNCEMENT_MS = 500;
+/** How often followers hear of a new leader or other voters, where no change of metadata tells them. */
+const ANNOUNCEMENT_MS = 500;
 
 export function createController(options: ControllerOptions): Role {
   const { config, environment } = options;
@@ -105,7 +105,7 @@ class ControllerRole implements Role {
     raft.failed.catch((fault: Error) => this.#fault.reject(fault));
     this.#raft = raft;
     if (this.#stopping !== undefined) return this.#closeStore();
-    this.#announceLeaders();
+    this.#announceQuorum();
     if (voters.length === 1) await this.#runtime.active;
   }
 
@@ -122,10 +122,10 @@ class ControllerRole implements Role {
     await this.#store?.close();
   }
 
-  #announceLeaders(): void {
-    this.#announcement = this.options.environment.timers.after(LEADER_ANNOUNCEMENT_MS, () => {
-      this.#runtime.feeds.announceLeader();
-      this.#announceLeaders();
+  #announceQuorum(): void {
+    this.#announcement = this.options.environment.timers.after(ANNOUNCEMENT_MS, () => {
+      this.#runtime.feeds.announceQuorum();
+      this.#announceQuorum();
     });
   }
 }

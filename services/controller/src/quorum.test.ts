@@ -1,6 +1,6 @@
 /** Three controllers over real Raft in one process: followers and callers find whoever leads. */
 import { systemClock } from '@barnabas/common/node';
-import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
+import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { internal, v1 } from '@barnabas/protocol';
 import { createConnector, LocalNetwork } from '@barnabas/rpc';
 import type { Connector, Role } from '@barnabas/rpc';
@@ -45,7 +45,12 @@ async function stop(id: number): Promise<void> {
 
 async function follow(...ids: number[]): Promise<MetadataFollower> {
   const known = voters.filter((voter) => ids.length === 0 || ids.includes(voter.id));
-  const follower = new MetadataFollower({ connector, voters: known, nodeId: -1, ...environment });
+  const follower = new MetadataFollower({
+    connector,
+    controllers: new ControllerDirectory(known),
+    nodeId: -1,
+    ...environment,
+  });
   follower.start();
   ends.push(() => follower.stop());
   await follower.ready;
@@ -71,7 +76,7 @@ afterEach(async () => {
 });
 
 test('a change made before the leader goes is there after it, on every controller', async () => {
-  const client = new ControllerClient({ connector, voters, ...environment });
+  const client = new ControllerClient({ connector, controllers: new ControllerDirectory(voters), ...environment });
   const endpoints = [{ name: 'CLIENT', host: 'broker', port: 7700 }];
   const { brokerEpoch } = await client.registerBroker({
     brokerId: 1,
@@ -111,7 +116,11 @@ test('a change made before the leader goes is there after it, on every controlle
 });
 
 test('a controller that does not lead says who does', async () => {
-  const { leaderId } = await new ControllerClient({ connector, voters, ...environment }).describeQuorum();
+  const { leaderId } = await new ControllerClient({
+    connector,
+    controllers: new ControllerDirectory(voters),
+    ...environment,
+  }).describeQuorum();
   const leader = await follow().then(async (follower) => {
     await follower.waitFor(() => follower.controllerId !== -1, 10_000);
     return follower.controllerId;

@@ -3,6 +3,7 @@
  * apart from a broker's `listeners` and `compression.type`, because both may be in one process and file.
  */
 import {
+  addresses,
   defineConfig,
   enumeration,
   integer,
@@ -30,7 +31,14 @@ export const gatewayConfig = defineConfig(
       doc: 'The interface on which the gateway serves HTTP: health and metrics.',
     }),
     'http.port': key(port(), { default: 7680, doc: 'The port on which the gateway serves HTTP.' }),
-    'controller.quorum.voters': key(quorumVoters(), { required: true, doc: 'The controllers that vote.' }),
+    'controller.quorum.voters': key(quorumVoters(), {
+      default: null,
+      doc: 'The controllers that vote, where the configuration says so. Who else votes by now they tell themselves.',
+    }),
+    'controller.quorum.bootstrap.servers': key(addresses(), {
+      default: null,
+      doc: 'Controllers to ask for the others, where the quorum says who votes (KIP-853). This or controller.quorum.voters must be given.',
+    }),
 
     // How it writes for clients that send records instead of batches.
     'linger.ms': key(integer({ min: 0 }), {
@@ -95,6 +103,12 @@ export const gatewayConfig = defineConfig(
     }),
   },
   [
+    {
+      key: 'controller.quorum.voters',
+      holds: (config) =>
+        config['controller.quorum.bootstrap.servers'] !== null || config['controller.quorum.voters'] !== null,
+      allowed: 'given, unless controller.quorum.bootstrap.servers is',
+    },
     {
       key: 'delivery.timeout.ms',
       holds: (config) => config['delivery.timeout.ms'] >= config['linger.ms'] + config['request.timeout.ms'],

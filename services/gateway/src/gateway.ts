@@ -11,7 +11,7 @@ import { BatchForwarder, ClusterRouter, CONNECTION_OPTIONS, NodePool, Producer }
 import type { Acks, ConnectionOptions } from '@barnabas/client';
 import { deferred, InvariantError } from '@barnabas/common';
 import type { Deferred } from '@barnabas/common';
-import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
+import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, v1 } from '@barnabas/protocol';
@@ -74,15 +74,15 @@ class GatewayRole implements Gateway {
     const logger = options.environment.logger.child({ role: 'gateway' });
     const environment = { ...options.environment, logger };
     const { clock, timers, random } = environment;
-    const voters = config['controller.quorum.voters'];
+    const controllers = ControllerDirectory.of(config);
     this.#options = options;
     this.#environment = environment;
     // Whoever runs the role looks at `failed`; a role that nobody runs must not end the process.
     this.#failure.promise.catch(() => {});
 
-    const controller = new ControllerClient({ connector, voters, clock, timers, random, logger });
-    this.#follower = new MetadataFollower({ connector, voters, nodeId: -1, timers, random, logger });
-    this.#metadataService = createMetadataService({ source: this.#follower, voters, controller });
+    const controller = new ControllerClient({ connector, controllers, clock, timers, random, logger });
+    this.#follower = new MetadataFollower({ connector, controllers, nodeId: -1, timers, random, logger });
+    this.#metadataService = createMetadataService({ source: this.#follower, controllers, controller });
     const view = new FollowedView({ source: this.#follower, controller });
     this.#follower.addPublisher(view);
     this.#follower.addPublisher(this.#metadataService.publisher);

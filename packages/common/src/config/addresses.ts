@@ -83,6 +83,20 @@ function distinctListeners(values: readonly Listener[] | undefined): readonly Li
 
 const formatListener = (listener: Listener) => `${listener.name}://${formatAddress(listener)}`;
 
+/** Machines of which any will do: `host:port,host:port`. */
+export function addresses(): ConfigType<readonly Address[]> {
+  return custom({
+    name: 'LIST',
+    allowed: 'a comma-separated list of different addresses as host:port',
+    read: (text) => distinctAddresses(readAll(text, (part) => reachable(parseAddress(part)))),
+    write: (values) => values.map(formatAddress).join(','),
+  });
+}
+
+function distinctAddresses(values: readonly Address[] | undefined): readonly Address[] | undefined {
+  return values === undefined || new Set(values.map(formatAddress)).size === values.length ? values : undefined;
+}
+
 /** Where a node listens: `CLIENT://127.0.0.1:7700`. An empty host means every interface, port 0 a free one. */
 export function listeners(): ConfigType<readonly Listener[]> {
   return custom({

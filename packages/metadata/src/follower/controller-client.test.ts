@@ -3,15 +3,19 @@ import { refuseAll, service } from '@barnabas/rpc';
 import type { Handlers } from '@barnabas/rpc';
 import { TestNetwork } from '../test-kit/node.js';
 import { ControllerClient } from './controller-client.js';
+import { ControllerDirectory } from './controller-directory.js';
 
 const voters = [1, 2, 3].map((id) => ({ id, host: 'controller', port: id }));
 
 let network: TestNetwork;
 let client: ControllerClient;
+let controllers: ControllerDirectory;
 let leaderId: number;
 let calls: string[];
 /** Controllers that cannot be reached. */
 let down: Set<number>;
+/** The voters that every controller names. */
+let named: internal.QuorumVoter[];
 /** What each controller answers the next calls with, before it behaves. */
 let failures: Map<number, BarnabasError[]>;
 
@@ -40,7 +44,7 @@ function controllerAt(id: number): void {
     describeQuorum: async () => {
       if (down.has(id)) throw new BarnabasError('NETWORK_EXCEPTION', 'down');
       calls.push(`who@${id}`);
-      return { clusterId: 'c', leaderId, term: 1, committedOffset: 0, voters: [] };
+      return { clusterId: 'c', leaderId, term: 1, committedOffset: 0, voters: named };
     },
   };
   network.serve(
@@ -55,9 +59,11 @@ beforeEach(() => {
   leaderId = 2;
   calls = [];
   down = new Set();
+  named = [];
   failures = new Map();
   for (const { id } of voters) controllerAt(id);
-  client = new ControllerClient({ connector: network.connector, voters, ...network.environment });
+  controllers = new ControllerDirectory(voters);
+  client = new ControllerClient({ connector: network.connector, controllers, ...network.environment });
 });
 afterEach(() => network.close());
 
@@ -138,7 +144,12 @@ test('a caller that is gone is not served on', async () => {
   await expect(call).rejects.toBeInstanceOf(BarnabasError);
 });
 
-test('needs a controller', () => {
-  const make = () => new ControllerClient({ connector: network.connector, voters: [], ...network.environment });
-  expect(make).toThrow(/controller.quorum.voters must not be empty/);
+test('finds a leader that the configuration does not know, and goes on without anybody that it does', async () => {
+  controllerAt(4);
+  leaderId = 4;
+  named = [3, 4].map((id) => ({ id, host: 'controller', port: id, logEndOffset: -1, lastContactMs: -1 }));
+  expect((await create()).metadataOffset).toBe(4);
+  expect(controllers.voters.map(({ id }) => id)).toEqual([3, 4]);
+  for (const { id } of voters) down.add(id);
+  expect((await allocate()).firstProducerId).toBe(4);
 });

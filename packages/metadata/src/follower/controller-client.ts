@@ -1,23 +1,23 @@
 /**
  * Calls to the active controller, whichever it is: starts with the one that answered last, learns the
- * leader from a controller that does not lead (DescribeQuorum), goes round the voters when nobody
- * answers, and gives up at the caller's deadline with the last error.
+ * leader and the voters from a controller that does not lead (DescribeQuorum), goes round all that are
+ * known when nobody answers, and gives up at the caller's deadline with the last error.
  *
  * What it retries: NOT_CONTROLLER and errors whose meaning is "back off" always, since nothing was
  * done; NETWORK_EXCEPTION and REQUEST_TIMED_OUT only for calls that may be made twice (`repeatable`),
  * since the controller may have acted.
  */
 import type { Clock, Logger, Random, Timers } from '@barnabas/common';
-import type { QuorumVoter } from '@barnabas/common/config';
 import { formatAddress } from '@barnabas/common/config';
-import { BarnabasError, internal, toBarnabasError, v1 } from '@barnabas/protocol';
+import { internal, toBarnabasError, v1 } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
 import type { CallOptions, Channel, Connector } from '@barnabas/rpc';
 import { Backoff, delay } from './backoff.js';
+import type { ControllerDirectory, ControllerPlace } from './controller-directory.js';
 
 export interface ControllerClientOptions {
   readonly connector: Connector;
-  /** controller.quorum.voters. */
-  readonly voters: readonly QuorumVoter[];
+  readonly controllers: ControllerDirectory;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -45,13 +45,11 @@ const BACKOFF = { minMs: 20, maxMs: 1_000 };
 
 export class ControllerClient {
   /** Where the active controller was last found. */
-  #target: QuorumVoter | undefined;
+  #target: ControllerPlace | undefined;
   #next = 0;
 
   constructor(private readonly options: ControllerClientOptions) {
-    if (options.voters.length === 0)
-      throw new BarnabasError('INVALID_CONFIG', 'controller.quorum.voters must not be empty');
-    this.#next = options.random.below(options.voters.length);
+    this.#next = options.random.below(options.controllers.places.length);
   }
 
   registerBroker(request: internal.RegisterBrokerRequest, options?: ControllerCallOptions) {
@@ -88,9 +86,57 @@ export class ControllerClient {
     return this.#admin('IncrementalAlterConfigs', (c, o) => c.incrementalAlterConfigs(request, o), options);
   }
 
+  alterPartitionReassignments(request: v1.AlterPartitionReassignmentsRequest, options?: ControllerCallOptions) {
+    return this.#admin('AlterPartitionReassignments', (c, o) => c.alterPartitionReassignments(request, o), options);
+  }
+
+  listPartitionReassignments(request: v1.ListPartitionReassignmentsRequest, options?: ControllerCallOptions) {
+    return this.#read('ListPartitionReassignments', (c, o) => c.listPartitionReassignments(request, o), options);
+  }
+
+  electLeaders(request: v1.ElectLeadersRequest, options?: ControllerCallOptions) {
+    return this.#admin('ElectLeaders', (c, o) => c.electLeaders(request, o), options);
+  }
+
+  /** Asking a broker that is being emptied to be emptied changes nothing, so this may be asked twice. */
+  decommissionBroker(request: v1.DecommissionBrokerRequest, options?: ControllerCallOptions) {
+    return this.#read('DecommissionBroker', (c, o) => c.decommissionBroker(request, o), options);
+  }
+
+  unregisterBroker(request: v1.UnregisterBrokerRequest, options?: ControllerCallOptions) {
+    return this.#admin('UnregisterBroker', (c, o) => c.unregisterBroker(request, o), options);
+  }
+
+  /** For administrators; who leads, for a node that looks for it: describeQuorum. */
+  describeQuorumMembers(request: v1.DescribeQuorumRequest, options?: ControllerCallOptions) {
+    return this.#read('DescribeQuorum', (c, o) => c.describeQuorum(request, o), options);
+  }
+
+  addVoter(request: v1.AddVoterRequest, options?: ControllerCallOptions) {
+    return this.#admin('AddVoter', (c, o) => c.addVoter(request, o), options);
+  }
+
+  removeVoter(request: v1.RemoveVoterRequest, options?: ControllerCallOptions) {
+    return this.#admin('RemoveVoter', (c, o) => c.removeVoter(request, o), options);
+  }
+
+  transferQuorumLeadership(request: v1.TransferQuorumLeadershipRequest, options?: ControllerCallOptions) {
+    return this.#admin('TransferQuorumLeadership', (c, o) => c.transferQuorumLeadership(request, o), options);
+  }
+
+  describeFeatures(request: v1.DescribeFeaturesRequest, options?: ControllerCallOptions) {
+    return this.#read('DescribeFeatures', (c, o) => c.describeFeatures(request, o), options);
+  }
+
+  updateFeatures(request: v1.UpdateFeaturesRequest, options?: ControllerCallOptions) {
+    return this.#admin('UpdateFeatures', (c, o) => c.updateFeatures(request, o), options);
+  }
+
   /** The quorum as its leader sees it; as any voter does, when no leader answers in time. */
   async describeQuorum(options?: ControllerCallOptions): Promise<internal.DescribeQuorumResponse> {
-    return this.#controller('DescribeQuorum', true, (c, o) => c.describeQuorum({}, o), options);
+    const quorum = await this.#controller('DescribeQuorum', true, (c, o) => c.describeQuorum({}, o), options);
+    this.options.controllers.learn(quorum.voters);
+    return quorum;
   }
 
   #controller<Res>(
@@ -110,12 +156,21 @@ export class ControllerClient {
     return this.#call({ what, repeatable: false, send: (channel, o) => send(adminOf(channel), o) }, options);
   }
 
+  /** What may be asked twice. */
+  #read<Res>(
+    what: string,
+    send: (client: ReturnType<typeof adminOf>, options: CallOptions) => Promise<Res>,
+    options: ControllerCallOptions | undefined,
+  ): Promise<Res> {
+    return this.#call({ what, repeatable: true, send: (channel, o) => send(adminOf(channel), o) }, options);
+  }
+
   async #call<Res>(call: Call<Res>, options: ControllerCallOptions = {}): Promise<Res> {
     const { clock, timers, random, logger } = this.options;
     const deadline = clock.monotonic() + (options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     const backoff = new Backoff(BACKOFF, random);
     for (;;) {
-      const target = this.#target ?? this.#nextVoter();
+      const target = this.#target ?? this.options.controllers.at(this.#next++);
       const left = deadline - clock.monotonic();
       try {
         const answer = await call.send(this.#channel(target), callOptions(left, options.signal));
@@ -125,13 +180,13 @@ export class ControllerClient {
         const error = toBarnabasError(caught);
         const wait = backoff.next();
         const last = options.signal?.aborted === true || clock.monotonic() + wait >= deadline;
-        const leaderId =
-          error.errorName === 'NOT_CONTROLLER' ? await this.#leaderAt(target, options.signal) : undefined;
-        this.#target = leaderId === target.id ? undefined : this.#voter(leaderId);
+        const leader = error.errorName === 'NOT_CONTROLLER' ? await this.#leaderAt(target, options.signal) : undefined;
+        // One that refuses and calls itself the leader is about to stop, or to begin.
+        this.#target = leader !== undefined && isSame(leader, target) ? undefined : leader;
         if (last || !mayRetry(error, call.repeatable)) throw error;
         logger.debug('A call to a controller failed and is made again', {
           call: call.what,
-          controller: target.id,
+          controller: target.id ?? formatAddress(target),
           error: error.errorName,
         });
         await delay(timers, wait, options.signal);
@@ -140,31 +195,26 @@ export class ControllerClient {
   }
 
   /** Who leads, as that controller knows; undefined if it does not know or does not answer. */
-  async #leaderAt(voter: QuorumVoter, signal: AbortSignal | undefined): Promise<number | undefined> {
+  async #leaderAt(place: ControllerPlace, signal: AbortSignal | undefined): Promise<ControllerPlace | undefined> {
+    const { controllers } = this.options;
     try {
       const options = callOptions(DESCRIBE_QUORUM_TIMEOUT_MS, signal);
-      const { leaderId } = await controllerOf(this.#channel(voter)).describeQuorum({}, options);
-      return leaderId < 0 ? undefined : leaderId;
+      const { leaderId, voters } = await controllerOf(this.#channel(place)).describeQuorum({}, options);
+      controllers.learn(voters);
+      return controllers.withId(leaderId);
     } catch {
       // Whoever is asked next will know better.
       return undefined;
     }
   }
 
-  #voter(id: number | undefined): QuorumVoter | undefined {
-    return this.options.voters.find((voter) => voter.id === id);
+  #channel(place: ControllerPlace): Channel {
+    return this.options.connector.channel(formatAddress(place));
   }
+}
 
-  #nextVoter(): QuorumVoter {
-    const { voters } = this.options;
-    const voter = voters[this.#next++ % voters.length];
-    if (voter === undefined) throw new BarnabasError('INVALID_CONFIG', 'controller.quorum.voters must not be empty');
-    return voter;
-  }
-
-  #channel(voter: QuorumVoter): Channel {
-    return this.options.connector.channel(formatAddress(voter));
-  }
+function isSame(one: ControllerPlace, other: ControllerPlace): boolean {
+  return formatAddress(one) === formatAddress(other);
 }
 
 const controllerOf = (channel: Channel) => channel.client(internal.ControllerServiceDefinition);

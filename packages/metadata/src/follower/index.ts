@@ -1,2 +1,3 @@
 export * from './controller-client.js';
+export * from './controller-directory.js';
 export * from './metadata-follower.js';

@@ -6,9 +6,11 @@ import type { ImageChanges } from '../changes.js';
 import { emptyImage } from '../image.js';
 import type { MetadataImage } from '../image.js';
 import { TestNetwork } from '../test-kit/node.js';
+import { ControllerDirectory } from './controller-directory.js';
 import { MetadataFollower } from './metadata-follower.js';
 
 interface Followed {
+  readonly id: number;
   readonly request: messages.FollowMetadataRequest;
   readonly stream: ResponseStream<messages.FollowMetadataResponse>;
   readonly closed: () => boolean;
@@ -22,6 +24,7 @@ let followed: Followed[];
 let down: ReadonlySet<number>;
 let published: { readonly changes: ImageChanges; readonly image: MetadataImage }[];
 let follower: MetadataFollower;
+let controllers: ControllerDirectory;
 
 function controllerAt(id: number): void {
   const registration = service(internal.ControllerServiceDefinition, {
@@ -30,7 +33,7 @@ function controllerAt(id: number): void {
       if (down.has(id)) throw new BarnabasError('NETWORK_EXCEPTION', 'down');
       let closed = false;
       stream.handle({ onMessage() {}, onClose: () => (closed = true) });
-      followed.push({ request, stream, closed: () => closed });
+      followed.push({ id, request, stream, closed: () => closed });
     },
   });
   network.serve(`controller:${id}`, registration);
@@ -38,7 +41,8 @@ function controllerAt(id: number): void {
 
 function newFollower(clusterId = ''): MetadataFollower {
   const { environment, connector } = network;
-  const made = new MetadataFollower({ connector, voters, nodeId: 5, clusterId, ...environment });
+  controllers = new ControllerDirectory(voters);
+  const made = new MetadataFollower({ connector, controllers, nodeId: 5, clusterId, ...environment });
   made.addPublisher({ name: 'test', publish: (changes, image) => published.push({ changes, image }) });
   return made;
 }
@@ -66,7 +70,7 @@ const topicRecord = (name: string): messages.MetadataRecord => {
 };
 
 function send(part: messages.FollowMetadataResponse['part'], clusterId = 'cluster', leaderId = 1): Promise<void> {
-  followed.at(-1)?.stream.write({ clusterId, leaderId, part });
+  followed.at(-1)?.stream.write({ clusterId, leaderId, voters: [], part });
   return network.settle();
 }
 
@@ -223,3 +227,37 @@ test('a follower that is stopped says nothing more and does not come back', asyn
   await network.settle();
   expect([published.length, followed.length, network.time.nextDeadline()]).toEqual([0, 1, undefined]);
 });
+
+test('learns from the stream who votes, and goes on with those when the ones it was told of are gone', async () => {
+  controllerAt(3);
+  await send(records(0, clusterRecord));
+  const voter = { id: 3, host: 'controller', port: 3, logEndOffset: -1, lastContactMs: -1 };
+  followed[0]?.stream.write({ clusterId: 'cluster', leaderId: 3, voters: [voter], part: undefined });
+  await network.settle();
+  expect(controllers.voters).toEqual([{ id: 3, host: 'controller', port: 3 }]);
+  down = new Set([1, 2]);
+  followed[0]?.stream.end();
+  await network.until(untilFollowed(2));
+  expect(followed.at(-1)).toMatchObject({ id: 3, request: { fromOffset: 1, clusterId: 'cluster' } });
+});
+
+test('a controller that has known no leader for long is left for another; one that finds it again is not', async () => {
+  const [first] = followed;
+  await send(records(0, clusterRecord), 'cluster', -1);
+  network.time.advance(2_999);
+  await send(undefined, 'cluster', 2);
+  network.time.advance(10_000);
+  await network.settle();
+  expect([followed.length, first?.closed()]).toEqual([1, false]);
+  await send(undefined, 'cluster', -1);
+  await send(undefined, 'cluster', -1);
+  network.time.advance(3_000);
+  await network.until(untilFollowed(2));
+  expect(first?.closed()).toBe(true);
+  expect(followed.at(-1)?.id).not.toBe(first?.id);
+});
+
+/** Resolves once streams have been asked for this often. */
+async function untilFollowed(count: number): Promise<void> {
+  while (followed.length < count) await network.settle();
+}

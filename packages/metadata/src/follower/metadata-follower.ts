@@ -8,10 +8,10 @@
  *   F1  the image's offset never falls: what a controller repeats is skipped, a gap is a fault
  *   F2  publishers see every change once, in order, and never a snapshot that is half loaded
  *   F3  after a fault (`failed`) or stop() nobody is told anything any more
+ *   F4  a controller that has known no leader for LEADERLESS_MS is left for another
  */
 import { InvariantError, assert, deferred } from '@barnabas/common';
 import type { Deferred, Logger, Random, Timer, Timers } from '@barnabas/common';
-import type { QuorumVoter } from '@barnabas/common/config';
 import { formatAddress } from '@barnabas/common/config';
 import { BarnabasError, internal } from '@barnabas/protocol';
 import type { Connector, MessageStream } from '@barnabas/rpc';
@@ -23,11 +23,12 @@ import type { MetadataImage } from '../image.js';
 import type { MetadataPublisher, MetadataSource } from '../publisher.js';
 import { SnapshotLoader } from '../snapshot.js';
 import { Backoff } from './backoff.js';
+import type { ControllerDirectory, ControllerPlace } from './controller-directory.js';
 
 export interface MetadataFollowerOptions {
   readonly connector: Connector;
-  /** controller.quorum.voters. */
-  readonly voters: readonly QuorumVoter[];
+  /** Learns from the stream who votes. */
+  readonly controllers: ControllerDirectory;
   /** node.id, or -1 for a node without one. */
   readonly nodeId: number;
   /** The cluster that this node's disk belongs to; empty or absent if it does not know yet. */
@@ -44,6 +45,11 @@ interface Waiter {
 }
 
 const BACKOFF = { minMs: 20, maxMs: 1_000 };
+/**
+ * F4: a controller that was taken out of the quorum, or is cut off from it, serves its stream as before,
+ * and nothing new comes through it, while the rest of the cluster goes on. Elections are over sooner.
+ */
+const LEADERLESS_MS = 3_000;
 
 export class MetadataFollower implements MetadataSource {
   #image: MetadataImage = emptyImage;
@@ -53,6 +59,8 @@ export class MetadataFollower implements MetadataSource {
   #loading: SnapshotLoader | undefined;
   #next: number;
   #retry: Timer | undefined;
+  /** Runs while the controller that is followed knows no leader. */
+  #leaderless: Timer | undefined;
   #started = false;
   #over = false;
   readonly #publishers: MetadataPublisher[] = [];
@@ -62,9 +70,8 @@ export class MetadataFollower implements MetadataSource {
   readonly #failed = deferred<never>();
 
   constructor(private readonly options: MetadataFollowerOptions) {
-    assert(options.voters.length > 0, 'a follower knows at least one controller');
     this.#clusterId = options.clusterId ?? '';
-    this.#next = options.random.below(options.voters.length);
+    this.#next = options.random.below(options.controllers.places.length);
     this.#backoff = new Backoff(BACKOFF, options.random);
     // A fault is for whoever asks; a node that never asks must not die of an unhandled rejection.
     this.#failed.promise.catch(() => {});
@@ -117,10 +124,9 @@ export class MetadataFollower implements MetadataSource {
   }
 
   #connect(): void {
-    const { connector, voters, nodeId } = this.options;
-    const voter = voters[this.#next % voters.length];
-    assert(voter !== undefined, 'a follower knows at least one controller');
-    const client = connector.channel(formatAddress(voter)).client(internal.ControllerServiceDefinition);
+    const { connector, controllers, nodeId } = this.options;
+    const place = controllers.at(this.#next);
+    const client = connector.channel(formatAddress(place)).client(internal.ControllerServiceDefinition);
     const request = { nodeId, fromOffset: this.#image.offset, clusterId: this.#clusterId };
     this.#loading = undefined;
     const stream = client.followMetadata(request);
@@ -130,17 +136,19 @@ export class MetadataFollower implements MetadataSource {
         if (this.#stream === stream) this.#guarded(() => this.#receive(message));
       },
       onClose: (error) => {
-        if (this.#stream === stream) this.#reconnect(voter, error);
+        if (this.#stream === stream) this.#reconnect(place, error);
       },
     });
   }
 
-  #reconnect(voter: QuorumVoter, error: BarnabasError | undefined): void {
+  #reconnect(place: ControllerPlace, error: BarnabasError | undefined): void {
     this.#stream = undefined;
+    this.#leaderless?.cancel();
+    this.#leaderless = undefined;
     if (error?.errorName === 'INCONSISTENT_CLUSTER_ID') return this.#fail(error);
     const delayMs = this.#backoff.next();
     this.options.logger.debug('Metadata stream ended; following another controller', {
-      controller: voter.id,
+      controller: place.id ?? formatAddress(place),
       offset: this.#image.offset,
       delayMs,
       error: error?.message,
@@ -153,6 +161,8 @@ export class MetadataFollower implements MetadataSource {
     this.#backoff.reset();
     this.#controllerId = message.leaderId;
     this.#checkCluster(message.clusterId);
+    this.options.controllers.learn(message.voters);
+    this.#watchLeader(message.leaderId);
     switch (message.part?.$case) {
       case 'snapshot':
         return this.#loadSnapshot(message.part.snapshot);
@@ -163,12 +173,27 @@ export class MetadataFollower implements MetadataSource {
     }
   }
 
+  /** F4. */
+  #watchLeader(leaderId: number): void {
+    if (leaderId !== -1) {
+      this.#leaderless?.cancel();
+      this.#leaderless = undefined;
+      return;
+    }
+    this.#leaderless ??= this.options.timers.after(LEADERLESS_MS, () => {
+      const stream = this.#stream;
+      const place = this.options.controllers.at(this.#next);
+      this.#reconnect(place, new BarnabasError('NOT_CONTROLLER', 'that controller has known no leader for too long'));
+      stream?.cancel();
+    });
+  }
+
   #checkCluster(clusterId: string): void {
     if (clusterId === '' || clusterId === this.#clusterId) return;
     if (this.#clusterId !== '') {
       throw new BarnabasError(
         'INCONSISTENT_CLUSTER_ID',
-        `this node belongs to cluster ${this.#clusterId}, but its controllers are those of ${clusterId}: check controller.quorum.voters`,
+        `this node belongs to cluster ${this.#clusterId}, but its controllers are those of ${clusterId}: check where it looks for controllers (controller.quorum.voters, controller.quorum.bootstrap.servers)`,
       );
     }
     this.#clusterId = clusterId;
@@ -222,6 +247,7 @@ export class MetadataFollower implements MetadataSource {
   #end(reason: Error): void {
     this.#over = true;
     this.#retry?.cancel();
+    this.#leaderless?.cancel();
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.cancel();

@@ -8,11 +8,11 @@
  * WatchMetadata    see metadata-watch.ts
  * DescribeCluster  BROKER_NOT_AVAILABLE
  */
-import type { QuorumVoter } from '@barnabas/common/config';
 import { BarnabasError, errorFromProto, toBarnabasError, v1 } from '@barnabas/protocol';
 import { service } from '@barnabas/rpc';
 import type { Handlers, ServiceRegistration } from '@barnabas/rpc';
 import type { ControllerClient } from '../follower/controller-client.js';
+import type { ControllerDirectory } from '../follower/controller-directory.js';
 import type { MetadataPublisher, MetadataSource } from '../publisher.js';
 import { topicNameProblem } from '../topic-name.js';
 import { MetadataWatches } from './metadata-watch.js';
@@ -29,8 +29,8 @@ import {
 export interface MetadataServiceOptions {
   /** The image that this node follows. */
   readonly source: MetadataSource;
-  /** controller.quorum.voters. */
-  readonly voters: readonly QuorumVoter[];
+  /** Who votes, for DescribeCluster. */
+  readonly controllers: Pick<ControllerDirectory, 'voters'>;
   /** For topics that a client asks about and that do not exist. */
   readonly controller: Pick<ControllerClient, 'autoCreateTopics'>;
 }
@@ -50,7 +50,7 @@ const APPEARANCE_TIMEOUT_MS = 5_000;
 
 export function createMetadataService(options: MetadataServiceOptions): MetadataService {
   const watches = new MetadataWatches(options.source);
-  const { source, voters } = options;
+  const { source, controllers } = options;
   const handlers: Handlers<typeof v1.MetadataServiceDefinition> = {
     getMetadata: (request) => getMetadata(options, request),
     watchMetadata(request, stream) {
@@ -65,7 +65,7 @@ export function createMetadataService(options: MetadataServiceOptions): Metadata
         clusterId: image.clusterId,
         controllerId,
         brokers: allBrokers(image),
-        controllers: controllerMessages(voters),
+        controllers: controllerMessages(controllers.voters),
         metadataOffset: image.offset,
       };
     },

@@ -7,16 +7,27 @@ import { TestNetwork } from '../test-kit/node.js';
 import { ScriptedSource, broker, smallCluster, topic } from '../test-kit/scripted-source.js';
 import { dynamicBrokerConfig } from '../topic-config.js';
 import { adminForwarder } from './admin-forwarder.js';
-import type { AdminForwarderOptions } from './admin-forwarder.js';
+import type { AdminController, AdminForwarderOptions } from './admin-forwarder.js';
 import { createMetadataService } from './metadata-service.js';
 
 const { ErrorCode, ConfigResourceType, ConfigSource } = v1;
 const unused = () => Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'not in this test'));
-const noController = {
+const noController: AdminController = {
   createTopics: unused,
   deleteTopics: unused,
   createPartitions: unused,
   incrementalAlterConfigs: unused,
+  alterPartitionReassignments: unused,
+  listPartitionReassignments: unused,
+  electLeaders: unused,
+  decommissionBroker: unused,
+  unregisterBroker: unused,
+  describeQuorumMembers: unused,
+  addVoter: unused,
+  removeVoter: unused,
+  transferQuorumLeadership: unused,
+  describeFeatures: unused,
+  updateFeatures: unused,
 };
 const voters = [{ id: 1, host: 'controller', port: 7800 }];
 
@@ -32,7 +43,7 @@ afterEach(() => network.close());
 function metadata(
   autoCreateTopics: (request: internal.AutoCreateTopicsRequest) => Promise<internal.AutoCreateTopicsResponse> = unused,
 ) {
-  const { registration } = createMetadataService({ source, voters, controller: { autoCreateTopics } });
+  const { registration } = createMetadataService({ source, controllers: { voters }, controller: { autoCreateTopics } });
   network.serve('node:1', registration);
   return network.connector.channel('node:1').client(v1.MetadataServiceDefinition);
 }
@@ -249,5 +260,52 @@ describe('administration', () => {
     await expect(admin('node:1').describeConfigs({ resources, keys: [] })).rejects.toMatchObject({
       errorName: 'INVALID_REQUEST',
     });
+  });
+});
+
+describe('what the controller answers is passed on', () => {
+  const request = { timeoutMs: 70 };
+
+  test.each([
+    ['alterPartitionReassignments', { partitions: [], forbidReplicationFactorChange: false, ...request }],
+    ['electLeaders', { type: v1.ElectionType.PREFERRED, topics: [], ...request }],
+    ['decommissionBroker', { brokerId: 1, cancel: false, ...request }],
+    ['unregisterBroker', { brokerId: 1, ...request }],
+    ['updateFeatures', { updates: [], validateOnly: false, ...request }],
+  ] as const)('%s, once this node shows it', async (method, message) => {
+    const asked: unknown[] = [];
+    const change = async (given: unknown, options?: { timeoutMs?: number }) => {
+      asked.push(given, options?.timeoutMs);
+      return { results: [], stuck: [], remainingPartitions: 0, metadataOffset: source.image.offset + 2 };
+    };
+    const client = admin('node:1', { controller: { ...noController, [method]: change } });
+    const answer = (client[method] as (given: unknown) => Promise<unknown>)(message);
+    let isAnswered = false;
+    answer.then(
+      () => (isAnswered = true),
+      () => {},
+    );
+    await network.settle();
+    expect([asked, isAnswered]).toEqual([[message, 70], false]);
+    source.write(...topic('new', 1));
+    await answer;
+  });
+
+  test.each([
+    ['addVoter', 'addVoter', { id: 1, directoryId: '', host: '', port: 0, ...request }, 70],
+    ['removeVoter', 'removeVoter', { id: 1, directoryId: '', ...request }, 70],
+    ['transferQuorumLeadership', 'transferQuorumLeadership', { to: 2, ...request }, 70],
+    ['listPartitionReassignments', 'listPartitionReassignments', { topics: [] }, 30_000],
+    ['describeQuorum', 'describeQuorumMembers', {}, 30_000],
+    ['describeFeatures', 'describeFeatures', {}, 30_000],
+  ] as const)('%s, at once', async (method, port, message, limitMs) => {
+    const asked: unknown[] = [];
+    const answer = async (given: unknown, options?: { timeoutMs?: number }) => {
+      asked.push(given, options?.timeoutMs);
+      return {};
+    };
+    const client = admin('node:1', { controller: { ...noController, [port]: answer } });
+    await (client[method] as (given: unknown) => Promise<unknown>)(message);
+    expect(asked).toEqual([message, limitMs]);
   });
 });

@@ -146,6 +146,7 @@ export class ScriptedController {
     return {
       clusterId: CLUSTER_ID,
       leaderId: 1,
+      voters: [],
       part: { $case: 'records', records: { baseOffset, records, endOffset, term: 1 } },
     };
   }

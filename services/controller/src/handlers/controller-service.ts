@@ -6,12 +6,12 @@
  * BrokerHeartbeat, core/producer-id-control.ts for AllocateProducerIds, core/topic-control.ts for
  * AutoCreateTopics (each topic's own), runtime/metadata-feeds.ts for FollowMetadata.
  */
-import { parseAddress } from '@barnabas/common/config';
 import { internal } from '@barnabas/protocol';
 import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { allocateProducerIds } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
+import { quorumView } from '../runtime/quorum-view.js';
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -73,20 +73,9 @@ async function brokerHeartbeat(
 
 function describeQuorum({ raft, timeline }: ControllerRuntime): internal.DescribeQuorumResponse {
   const { clusterId } = timeline.committed;
-  if (raft === undefined) return { clusterId, leaderId: -1, term: 0, committedOffset: 0, voters: [] };
-  const { leaderId = -1, term, commitIndex, voters, role } = raft.status;
-  return {
-    clusterId,
-    leaderId,
-    term,
-    committedOffset: commitIndex + 1,
-    voters: voters.map(({ id, endpoint, matchIndex, lastContactMs }) => {
-      const { host, port } = parseAddress(endpoint) ?? { host: endpoint, port: 0 };
-      const known = role === 'leader';
-      const logEndOffset = known ? matchIndex + 1 : -1;
-      return { id, host, port, logEndOffset, lastContactMs: known ? lastContactMs : -1 };
-    }),
-  };
+  const { leaderId, voters } = quorumView(raft);
+  const { term = 0, commitIndex = -1 } = raft?.status ?? {};
+  return { clusterId, leaderId, term, committedOffset: commitIndex + 1, voters: [...voters] };
 }
 
 function timeoutOf(context: CallContext): number {

@@ -12,7 +12,7 @@ import { adminService } from './admin-service.js';
 const ADDRESS = '127.0.0.1:7800';
 const BROKER = { type: v1.ConfigResourceType.BROKER, name: '' };
 const STATUS: RaftNode['status'] = {
-  ...{ nodeId: 1, role: 'leader', term: 1, leaderId: 1, voters: [] },
+  ...{ nodeId: 1, role: 'leader', term: 1, leaderId: 1, voters: [], observers: [], directoryId: '' },
   ...{ commitIndex: 0, appliedIndex: 0, lastIndex: 0, snapshotIndex: 0 },
 };
 

@@ -18,6 +18,7 @@ import { BrokerSessions, ClusterControl, Timeline, TopicControl, bootstrapCluste
 import type { ControllerSettings, Decision } from '../core/index.js';
 import { decodeCommand, encodeSnapshot } from './command.js';
 import { MetadataFeeds } from './metadata-feeds.js';
+import { quorumView } from './quorum-view.js';
 import { SessionWatch } from './session-watch.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -50,7 +51,7 @@ export class ControllerRuntime implements StateMachine {
     this.sessions = new BrokerSessions(settings.sessionTimeoutMs);
     this.cluster = new ClusterControl(settings, this.sessions);
     this.topics = new TopicControl(settings, environment.random);
-    this.feeds = new MetadataFeeds({ image: () => this.timeline.committed, leaderId: () => this.leaderId });
+    this.feeds = new MetadataFeeds({ image: () => this.timeline.committed, quorum: () => quorumView(this.#raft) });
     this.#queue = new WriteQueue({
       timeline: this.timeline,
       clock: environment.clock,
@@ -86,7 +87,7 @@ export class ControllerRuntime implements StateMachine {
 
   /** Node id of the active controller as far as this one knows, or -1. */
   get leaderId(): number {
-    return this.#raft?.status.leaderId ?? -1;
+    return quorumView(this.#raft).leaderId;
   }
 
   get raft(): RaftNode | undefined {
@@ -166,7 +167,7 @@ export class ControllerRuntime implements StateMachine {
     this.timeline.dropStaged();
     if (term !== undefined) this.#activate(term);
     else this.#logger.info('This controller is not active any more');
-    this.feeds.announceLeader();
+    this.feeds.announceQuorum();
   }
 
   /** Ends everything that may still call back. */

@@ -11,20 +11,26 @@ type Response = internal.FollowMetadataResponse;
 let timeline: Timeline;
 let feeds: MetadataFeeds;
 let leaderId: number;
+let voters: internal.QuorumVoter[];
 const BATCH_BYTES = 100;
 
 beforeEach(() => {
   timeline = new Timeline();
   leaderId = 1;
+  voters = [voter(1)];
   // Room for four batches; trimmed to two.
   feeds = new MetadataFeeds({
     image: () => timeline.committed,
-    leaderId: () => leaderId,
+    quorum: () => ({ leaderId, voters }),
     tailBytes: 4 * BATCH_BYTES,
     snapshotPieceBytes: 1,
   });
   commit({ record: { $case: 'clusterId', clusterId: { clusterId: 'cluster' } } });
 });
+
+function voter(id: number): internal.QuorumVoter {
+  return { id, host: `c${id}`, port: 7800, logEndOffset: -1, lastContactMs: -1 };
+}
 
 function commit(...records: internal.MetadataRecord[]): void {
   timeline.stage(records, 1);
@@ -143,12 +149,25 @@ test('after a snapshot from the leader the followers of this controller get it t
 test('a new leader is announced once', () => {
   const stream = follow(1);
   stream.take();
-  feeds.announceLeader();
+  feeds.announceQuorum();
   expect(stream.take()).toEqual([]);
   leaderId = 2;
-  feeds.announceLeader();
-  feeds.announceLeader();
+  feeds.announceQuorum();
+  feeds.announceQuorum();
   expect(stream.take()).toMatchObject([{ leaderId: 2, part: undefined }]);
+});
+
+test('who votes is told at first, and again only when it has changed', () => {
+  const stream = follow(1);
+  expect(stream.take().map((message) => message.voters)).toEqual([[voter(1)]]);
+  commitTopics(0, 1);
+  voters = [{ ...voter(1), logEndOffset: 7, lastContactMs: 3 }];
+  feeds.announceQuorum();
+  expect(stream.take().map((message) => message.voters)).toEqual([[]]);
+  voters = [voter(1), voter(2)];
+  feeds.announceQuorum();
+  feeds.announceQuorum();
+  expect(stream.take()).toMatchObject([{ leaderId: 1, voters: [{ id: 1 }, { id: 2 }], part: undefined }]);
 });
 
 test('another cluster and an impossible offset are refused; stopping ends streams in good order', () => {

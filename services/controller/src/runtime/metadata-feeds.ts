@@ -20,11 +20,18 @@ import { MetadataTail } from './metadata-tail.js';
 export interface MetadataFeedsOptions {
   /** The committed image. */
   readonly image: () => MetadataImage;
-  /** Node id of the active controller, or -1. */
-  readonly leaderId: () => number;
+  readonly quorum: () => QuorumView;
   /** Bytes of batches kept for followers. */
   readonly tailBytes?: number;
   readonly snapshotPieceBytes?: number;
+}
+
+/** The quorum as this controller knows it. */
+export interface QuorumView {
+  /** Node id of the active controller, or -1. */
+  readonly leaderId: number;
+  /** Made when it is asked for. */
+  readonly voters: readonly internal.QuorumVoter[];
 }
 
 type Part = internal.FollowMetadataResponse['part'];
@@ -36,7 +43,9 @@ interface Feed {
   /** The rest of the snapshot that is being sent, and the offset it ends at. */
   snapshot: { readonly pieces: Iterator<internal.MetadataSnapshotChunk>; readonly endOffset: number } | undefined;
   blocked: boolean;
-  leaderId: number;
+  /** What it has been told last: who leads, and who votes. */
+  toldLeader: number;
+  toldVoters: string;
 }
 
 const TAIL_BYTES = 16 * 1024 * 1024;
@@ -58,7 +67,14 @@ export class MetadataFeeds {
   add(request: internal.FollowMetadataRequest, stream: ResponseStream<internal.FollowMetadataResponse>): void {
     if (this.#isStopped) throw stopping();
     this.#check(request);
-    const feed: Feed = { stream, offset: request.fromOffset, snapshot: undefined, blocked: false, leaderId: -1 };
+    const feed: Feed = {
+      stream,
+      offset: request.fromOffset,
+      snapshot: undefined,
+      blocked: false,
+      toldLeader: -1,
+      toldVoters: '',
+    };
     stream.handle({
       onMessage() {},
       onDrain: () => {
@@ -70,7 +86,7 @@ export class MetadataFeeds {
     this.#feeds.add(feed);
     // A new follower wants the state, not the history that led to it.
     if (feed.offset === 0 && this.options.image().offset > 0) this.#beginSnapshot(feed);
-    this.#send(feed, undefined);
+    this.#sendQuorum(feed);
     this.#pump(feed);
   }
 
@@ -86,12 +102,14 @@ export class MetadataFeeds {
     for (const feed of this.#feeds) this.#pump(feed);
   }
 
-  /** Tells followers who leads, where that has changed since they were told. */
-  announceLeader(): void {
-    const leaderId = this.options.leaderId();
+  /** Tells followers who leads and who votes, where that has changed since they were told. */
+  announceQuorum(): void {
+    const { leaderId } = this.options.quorum();
+    const names = this.#voterNames();
     for (const feed of this.#feeds) {
-      // One that is blocked hears it with its next batch.
-      if (feed.leaderId !== leaderId && !feed.blocked) this.#send(feed, undefined);
+      const isNews = feed.toldLeader !== leaderId || feed.toldVoters !== names;
+      // One that is blocked is told at the next announcement.
+      if (isNews && !feed.blocked) this.#sendQuorum(feed);
     }
   }
 
@@ -145,10 +163,22 @@ export class MetadataFeeds {
     this.#send(feed, { $case: 'records', records: batch });
   }
 
-  #send(feed: Feed, part: Part): void {
+  #sendQuorum(feed: Feed): void {
+    feed.toldVoters = this.#voterNames();
+    this.#send(feed, undefined, this.options.quorum().voters);
+  }
+
+  #send(feed: Feed, part: Part, voters: readonly internal.QuorumVoter[] = []): void {
     const { clusterId } = this.options.image();
-    feed.leaderId = this.options.leaderId();
-    feed.blocked = !feed.stream.write({ clusterId, leaderId: feed.leaderId, part });
+    const { leaderId } = this.options.quorum();
+    feed.toldLeader = leaderId;
+    feed.blocked = !feed.stream.write({ clusterId, leaderId, voters: [...voters], part });
+  }
+
+  /** Who they are and where, which is what a follower needs of them. */
+  #voterNames(): string {
+    const { voters } = this.options.quorum();
+    return voters.map(({ id, host, port }) => `${id}@${host}:${port}`).join();
   }
 }
 

@@ -3,7 +3,7 @@ import { silentLogger } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { noMetrics, SeededRandom, VirtualTime } from '@barnabas/common';
 import { systemTimers } from '@barnabas/common/node';
-import { ControllerClient, MetadataFollower } from '@barnabas/metadata/follower';
+import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { createConnector, LocalNetwork } from '@barnabas/rpc';
 import type { Connector, Environment, Role } from '@barnabas/rpc';
 import { MemoryStoreFactory } from '@barnabas/store';
@@ -45,9 +45,14 @@ export async function startController(options: TestControllerOptions = {}): Prom
   return {
     role,
     connector,
-    client: new ControllerClient({ connector, voters: VOTERS, ...environment }),
+    client: new ControllerClient({ connector, controllers: new ControllerDirectory(VOTERS), ...environment }),
     follower() {
-      const follower = new MetadataFollower({ connector, voters: VOTERS, nodeId: -1, ...environment });
+      const follower = new MetadataFollower({
+        connector,
+        controllers: new ControllerDirectory(VOTERS),
+        nodeId: -1,
+        ...environment,
+      });
       followers.push(follower);
       return follower;
     },

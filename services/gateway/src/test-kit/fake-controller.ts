@@ -118,7 +118,7 @@ export class FakeController {
 
   #from(baseOffset: number): internal.FollowMetadataResponse {
     const records = { baseOffset, records: this.#records.slice(baseOffset), endOffset: this.#records.length, term: 1 };
-    return { clusterId: CLUSTER_ID, leaderId: 1, part: { $case: 'records', records } };
+    return { clusterId: CLUSTER_ID, leaderId: 1, voters: [], part: { $case: 'records', records } };
   }
 }
 

@@ -80,6 +80,8 @@ export interface FollowMetadataResponse {
   clusterId: string;
   /** Node id of the active controller as this controller knows it, or -1. */
   leaderId: number;
+  /** Who votes, and where they are reached: in the first message, and again when it has changed; else empty. */
+  voters: QuorumVoter[];
   part?:
     | { $case: "snapshot"; snapshot: MetadataSnapshotChunk }
     | { $case: "records"; records: MetadataRecordBatch }
@@ -644,7 +646,7 @@ export const FollowMetadataRequest = {
 };
 
 function createBaseFollowMetadataResponse(): FollowMetadataResponse {
-  return { clusterId: "", leaderId: 0, part: undefined };
+  return { clusterId: "", leaderId: 0, voters: [], part: undefined };
 }
 
 export const FollowMetadataResponse = {
@@ -654,6 +656,9 @@ export const FollowMetadataResponse = {
     }
     if (message.leaderId !== 0) {
       writer.uint32(16).int32(message.leaderId);
+    }
+    for (const v of message.voters) {
+      QuorumVoter.encode(v!, writer.uint32(42).fork()).ldelim();
     }
     switch (message.part?.$case) {
       case "snapshot":
@@ -687,6 +692,13 @@ export const FollowMetadataResponse = {
 
           message.leaderId = reader.int32();
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.voters.push(QuorumVoter.decode(reader, reader.uint32()));
+          continue;
         case 3:
           if (tag !== 26) {
             break;
@@ -717,6 +729,7 @@ export const FollowMetadataResponse = {
     const message = createBaseFollowMetadataResponse();
     message.clusterId = object.clusterId ?? "";
     message.leaderId = object.leaderId ?? 0;
+    message.voters = object.voters?.map((e) => QuorumVoter.fromPartial(e)) || [];
     if (object.part?.$case === "snapshot" && object.part?.snapshot !== undefined && object.part?.snapshot !== null) {
       message.part = { $case: "snapshot", snapshot: MetadataSnapshotChunk.fromPartial(object.part.snapshot) };
     }
