@@ -3,8 +3,6 @@
  * their configuration says. For tests that need more than one node, or want to look into one.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startNode } from '@barnabas/cli/node';
@@ -14,6 +12,8 @@ import type { ClientOptions } from '@barnabas/client';
 import { silentLogger } from '@barnabas/common';
 import { formatAddress } from '@barnabas/common/config';
 import { PrometheusMetrics } from '@barnabas/common/node';
+
+export { freePorts } from './ports.js';
 
 const FREE_PORTS = {
   'controller.listeners': 'CONTROLLER://127.0.0.1:0',
@@ -81,16 +81,6 @@ export function addressOf(node: RunningNode, role: RoleName): string {
   const address = node.addresses.get(role);
   if (address === undefined) throw new Error(`the node has no ${role}`);
   return formatAddress(address);
-}
-
-/** Ports that nobody uses: for nodes that must know each other's before they start. */
-export async function freePorts(count: number): Promise<readonly number[]> {
-  // All are held at once, or the system could give the same one twice.
-  const servers = Array.from({ length: count }, () => createServer());
-  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 /** Every record of the partitions, up to the ends they have now: by partition, in order of offset. */

@@ -1,0 +1,26 @@
+import { SeededRandom } from '@barnabas/common';
+import { FAULT_KINDS, planFaults } from './plan';
+
+const plan = (seed: number, kinds = FAULT_KINDS.slice()) =>
+  planFaults({ random: new SeededRandom(seed), totalMs: 600_000, kinds });
+
+it('makes one plan of one seed, and others of others', () => {
+  expect(plan(1)).toEqual(plan(1));
+  expect(plan(1)).not.toEqual(plan(2));
+});
+
+it('begins every fault within the time, in order, and brings every kind', () => {
+  const faults = [1, 2, 3].flatMap((seed) => plan(seed));
+  expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(FAULT_KINDS));
+  for (const fault of faults) {
+    expect(fault.atMs).toBeLessThan(600_000);
+    expect(fault.durationMs).toBeGreaterThan(0);
+  }
+  const times = plan(1).map(({ atMs }) => atMs);
+  expect(times).toEqual([...times].sort((a, b) => a - b));
+});
+
+it('brings only the kinds it is given', () =>
+  expect(new Set(plan(1, ['kill-all', 'slow-link']).map(({ kind }) => kind))).toEqual(
+    new Set(['kill-all', 'slow-link']),
+  ));
