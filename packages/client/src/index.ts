@@ -49,4 +49,5 @@ export { listOffsets } from './consumer/list-offsets.js';
 export type { FoundOffset, ListOffsetsOptions, OffsetQuestion, OffsetSpec } from './consumer/list-offsets.js';
 export { Admin } from './admin/admin.js';
 export type * from './admin/admin-types.js';
+export type * from './admin/cluster-types.js';
 export { PartialFailureError } from './admin/partial-failure.js';

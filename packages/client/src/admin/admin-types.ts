@@ -1,5 +1,4 @@
-/** What an administrator asks for and gets, in words of the application rather than of the wire. */
-import type { BrokerNode, TopicMetadata } from '../cluster/cluster-view.js';
+/** What an administrator asks for and gets about topics, configurations and records, in words of the application. */
 import type { TopicPartition } from '../records.js';
 
 export interface NewTopic {
@@ -76,16 +75,6 @@ export interface AlterConfigs {
   readonly resource: ConfigResource;
   readonly ops: readonly AlterConfigOp[];
 }
-
-export interface ClusterDescription {
-  readonly clusterId: string;
-  /** Node id of the active controller, or -1. */
-  readonly controllerId: number;
-  readonly brokers: readonly BrokerNode[];
-  readonly controllers: readonly { readonly id: number; readonly address: string }[];
-}
-
-export type TopicDescription = TopicMetadata;
 
 export interface DeleteRecords extends TopicPartition {
   /** Everything below goes; -1 means everything there is. */

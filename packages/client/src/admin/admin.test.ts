@@ -1,5 +1,5 @@
 import type { BarnabasError } from '@barnabas/protocol';
-import { Harness, onMethod, times } from '../testing/index.js';
+import { fakeController, Harness, onMethod, times } from '../testing/index.js';
 import type { HarnessOptions } from '../testing/index.js';
 import type { Admin } from './admin.js';
 import { PartialFailureError } from './partial-failure.js';
@@ -137,4 +137,131 @@ test('a closed client refuses', async () => {
   await harness.run(harness.client.close());
   expect((await failureOf(admin.listTopics())).errorName).toBe('INVALID_REQUEST');
   expect(() => harness.client.producer()).toThrow('closed');
+});
+
+describe('replicas', () => {
+  const spread = async (admin: Admin) => {
+    await harness.run(admin.createTopics([{ name: 't', partitions: 2, replicationFactor: 2 }]));
+  };
+
+  test('a reassignment is begun, listed, cancelled, and seen in metadata', async () => {
+    const admin = start({ brokers: 3 });
+    await spread(admin);
+    const move = (replicas: readonly number[] | null) =>
+      harness.run(admin.alterPartitionReassignments([{ topic: 't', partition: 0, replicas }]));
+    await move([3, 2]);
+    const ongoing = { topic: 't', partition: 0, replicas: [3, 2, 1], addingReplicas: [3], removingReplicas: [1] };
+    expect(await harness.run(admin.listPartitionReassignments())).toEqual([ongoing]);
+    expect(await harness.run(admin.listPartitionReassignments({ topics: [{ topic: 't', partitions: [1] }] }))).toEqual(
+      [],
+    );
+    const [described] = await harness.run(admin.describeTopics(['t']));
+    expect(described?.partitions[0]).toMatchObject({ replicas: [3, 2, 1], addingReplicas: [3], removingReplicas: [1] });
+    await move(null);
+    expect(await harness.run(admin.listPartitionReassignments())).toEqual([]);
+    expect((await failureOf(move(null))).errorName).toBe('NO_REASSIGNMENT_IN_PROGRESS');
+    // On the wire, no brokers at all would mean a cancellation.
+    expect((await failureOf(move([]))).errorName).toBe('INVALID_REPLICA_ASSIGNMENT');
+  });
+
+  test('leaders are elected; that it is not needed is no failure, that it is impossible is one', async () => {
+    const admin = start({ brokers: 3 });
+    await spread(admin);
+    harness.cluster.moveLeader('t', 0, 2);
+    expect(await harness.run(admin.electLeaders('preferred', { topics: [{ topic: 't' }] }))).toEqual([
+      { topic: 't', partition: 0, leader: 1, elected: true },
+      { topic: 't', partition: 1, leader: 2, elected: false },
+    ]);
+    expect(await harness.run(admin.electLeaders('preferred'))).toEqual([]);
+    harness.cluster.moveLeader('t', 1, 3);
+    harness.cluster.stopBroker(2);
+    const elect = admin.electLeaders('preferred', { topics: [{ topic: 't', partitions: [1] }] });
+    expect((await failureOf(elect)).errorName).toBe('PREFERRED_LEADER_NOT_AVAILABLE');
+    harness.cluster.moveLeader('t', 1, 2);
+    expect(await harness.run(admin.electLeaders('unclean', { topics: [{ topic: 't', partitions: [1] }] }))).toEqual([
+      { topic: 't', partition: 1, leader: 3, elected: true },
+    ]);
+  });
+
+  test('how far replicas are is told where leaders can be asked, and why not elsewhere', async () => {
+    const admin = start({ brokers: 3 });
+    await spread(admin);
+    const { replicas } = harness.cluster;
+    replicas.of(harness.cluster.partition('t', 0)).lag.set(2, 0);
+    harness.cluster.moveLeader('t', 1, -1);
+    const told = await harness.run(admin.describeReplicas());
+    expect(told).toMatchObject([
+      {
+        partition: 0,
+        leader: 1,
+        highWatermark: 0,
+        error: undefined,
+        replicas: [{ brokerId: 1 }, { brokerId: 2, lag: 0 }],
+      },
+      { partition: 1, leader: -1, logEndOffset: -1, error: { errorName: 'LEADER_NOT_AVAILABLE' } },
+    ]);
+    expect(await harness.run(admin.describeReplicas({ topics: [{ topic: 't', partitions: [1] }] }))).toHaveLength(1);
+  });
+});
+
+test('a broker is emptied, then stopped, then forgotten', async () => {
+  const admin = start({ topics: { t: 4 } });
+  expect(await harness.run(admin.decommissionBroker(2))).toEqual({ remainingPartitions: 2, stuck: [] });
+  expect((await harness.run(admin.describeCluster())).brokers).toMatchObject([
+    { id: 1, decommissioning: false },
+    { id: 2, decommissioning: true },
+  ]);
+  expect((await failureOf(admin.unregisterBroker(2))).errorName).toBe('INVALID_REQUEST');
+  for (const partition of [1, 3]) harness.cluster.replicas.set(harness.cluster.partition('t', partition), [1]);
+  expect((await harness.run(admin.decommissionBroker(2))).remainingPartitions).toBe(0);
+  harness.cluster.stopBroker(2);
+  await harness.run(admin.unregisterBroker(2));
+  expect((await harness.run(admin.describeCluster())).brokers.map(({ id }) => id)).toEqual([1]);
+  expect((await failureOf(admin.decommissionBroker(2))).errorName).toBe('BROKER_ID_NOT_REGISTERED');
+  await harness.run(admin.decommissionBroker(1));
+  await harness.run(admin.decommissionBroker(1, { cancel: true }));
+  expect((await harness.run(admin.describeCluster())).brokers).toMatchObject([{ decommissioning: false }]);
+});
+
+test('the quorum is described, grows, hands over, shrinks', async () => {
+  const admin = start();
+  const { quorum } = harness.cluster;
+  quorum.observers = [fakeController(2, { lag: 3 }), fakeController(3, { directoryId: 'new' })];
+  expect(await harness.run(admin.describeQuorum())).toMatchObject({
+    ...{ clusterId: 'fake-cluster', leaderId: 1, leaderEpoch: 1 },
+    voters: [{ id: 1, directoryId: 'directory-1', address: 'controller-1.fake:7800' }],
+    observers: [{ id: 2, lag: 3 }, { id: 3 }],
+  });
+  await harness.run(admin.addVoter({ id: 2 }));
+  await harness.run(admin.addVoter({ id: 3, directoryId: 'new', address: '[::1]:7801' }));
+  expect(quorum.voters).toMatchObject([{ id: 1 }, { id: 2 }, { id: 3, host: '::1', port: 7801 }]);
+  expect((await harness.run(admin.describeCluster())).controllers).toHaveLength(3);
+  expect((await failureOf(admin.addVoter({ id: 3 }))).errorName).toBe('DUPLICATE_VOTER');
+  for (const address of ['nothing', ':1', 'host:0', 'host:x']) {
+    expect((await failureOf(admin.addVoter({ id: 4, address }))).message).toContain('give host:port');
+  }
+  expect(await harness.run(admin.transferQuorumLeadership(3))).toEqual({ leaderId: 3 });
+  expect((await harness.run(admin.transferQuorumLeadership(undefined))).leaderId).not.toBe(3);
+  expect((await failureOf(admin.removeVoter({ id: 3, directoryId: 'other' }))).errorName).toBe('VOTER_NOT_FOUND');
+  await harness.run(admin.removeVoter({ id: 3, directoryId: 'new' }));
+  expect(quorum.voters.map(({ id }) => id)).toEqual([1, 2]);
+});
+
+test('features are described and change, all or none', async () => {
+  const admin = start();
+  const { features } = harness.cluster.quorum;
+  features.set('metadata.version', { level: 1, minSupported: 1, maxSupported: 3 });
+  features.set('other', { level: 2, minSupported: 0, maxSupported: 2 });
+  await harness.run(admin.updateFeatures([{ name: 'metadata.version', level: 2 }], { validateOnly: true }));
+  expect(await harness.run(admin.describeFeatures())).toEqual([
+    { name: 'metadata.version', level: 1, minSupported: 1, maxSupported: 3 },
+    { name: 'other', level: 2, minSupported: 0, maxSupported: 2 },
+  ]);
+  const updates = [
+    { name: 'metadata.version', level: 2 },
+    { name: 'other', level: 0 },
+  ];
+  expect((await failureOf(admin.updateFeatures(updates))).errorName).toBe('FEATURE_UPDATE_FAILED');
+  await harness.run(admin.updateFeatures(updates.map((update) => ({ ...update, allowDowngrade: true }))));
+  expect([features.get('metadata.version')?.level, features.get('other')?.level]).toEqual([2, 0]);
 });

@@ -1,5 +1,5 @@
 /**
- * Administration of topics, configurations and offsets. Calls go to any node, which passes changes on
+ * Administration of topics, configurations, offsets, replicas, brokers and controllers. Calls go to any node, which passes changes on
  * to the active controller; calls about partitions go to their leaders. What may pass is tried again
  * until the time is over.
  *
@@ -10,13 +10,12 @@ import { BarnabasError, v1 } from '@barnabas/protocol';
 import type { CallOptions, ServiceClient } from '@barnabas/rpc';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import { callLeaders } from '../cluster/leader-calls.js';
-import { addressOf, fromWireBroker } from '../cluster/wire-broker.js';
+import { addressOf } from '../cluster/wire-broker.js';
 import { listOffsets } from '../consumer/list-offsets.js';
 import type { FoundOffset, OffsetQuestion } from '../consumer/list-offsets.js';
 import type {
   AdminCallOptions,
   AlterConfigs,
-  ClusterDescription,
   ConfigResource,
   CreatedTopic,
   DeletedRecords,
@@ -25,9 +24,34 @@ import type {
   DescribedConfig,
   NewPartitions,
   NewTopic,
-  TopicDescription,
   ValidateOptions,
 } from './admin-types.js';
+import {
+  ELECTION_TYPES,
+  describeBroker,
+  fromWireDecommission,
+  fromWireElection,
+  fromWireQuorum,
+  fromWireReplicas,
+  toWireSelection,
+  toWireVoter,
+} from './cluster-mapping.js';
+import type {
+  ClusterDescription,
+  Decommission,
+  ElectedLeader,
+  ElectionType,
+  Feature,
+  FeatureUpdate,
+  NewVoter,
+  OngoingReassignment,
+  PartitionReassignment,
+  PartitionReplicas,
+  QuorumDescription,
+  TopicDescription,
+  TopicSelection,
+  VoterKey,
+} from './cluster-types.js';
 import { fromWireEntry, fromWireResource, toWireAlteration, toWireResource } from './config-mapping.js';
 import { allOf, mapResults } from './partial-failure.js';
 
@@ -106,7 +130,7 @@ export class Admin {
     return {
       clusterId: answer.clusterId,
       controllerId: answer.controllerId,
-      brokers: answer.brokers.map(fromWireBroker),
+      brokers: answer.brokers.map(describeBroker),
       controllers: answer.controllers.map((node) => ({ id: node.id, address: addressOf(node) })),
     };
   }
@@ -159,6 +183,122 @@ export class Admin {
     return allOf(results).map(({ topic, partition, logStartOffset }) => ({ topic, partition, logStartOffset }));
   }
 
+  /**
+   * Changes which brokers hold replicas, or cancels such a change (KIP-455). Resolves when the changes
+   * have begun; listPartitionReassignments says which are under way.
+   */
+  async alterPartitionReassignments(
+    partitions: readonly PartitionReassignment[],
+    options: AdminCallOptions & { readonly forbidReplicationFactorChange?: boolean } = {},
+  ): Promise<void> {
+    const request = {
+      partitions: partitions.map(({ topic, partition, replicas }) => ({
+        topic,
+        partition,
+        replicas: toWireTarget(topic, partition, replicas),
+      })),
+      timeoutMs: this.#timeoutMs(options),
+      forbidReplicationFactorChange: options.forbidReplicationFactorChange ?? false,
+    };
+    const { results } = await this.#admin((stub, call) => stub.alterPartitionReassignments(request, call), options);
+    mapResults(results, () => undefined);
+  }
+
+  /** The reassignments under way, by topic and partition; of some topics, or of all. */
+  async listPartitionReassignments(
+    options: AdminCallOptions & { readonly topics?: readonly TopicSelection[] } = {},
+  ): Promise<readonly OngoingReassignment[]> {
+    const request = { topics: toWireSelection(options.topics ?? []) };
+    const answer = await this.#admin((stub, call) => stub.listPartitionReassignments(request, call), options);
+    return answer.reassignments;
+  }
+
+  /**
+   * Elects leaders (KIP-460) of some partitions, or of all where that changes anything. That no election
+   * was needed is no failure.
+   */
+  async electLeaders(
+    type: ElectionType,
+    options: AdminCallOptions & { readonly topics?: readonly TopicSelection[] } = {},
+  ): Promise<readonly ElectedLeader[]> {
+    const topics = toWireSelection(options.topics ?? []);
+    const request = { type: ELECTION_TYPES[type], topics, timeoutMs: this.#timeoutMs(options) };
+    const { results } = await this.#admin((stub, call) => stub.electLeaders(request, call), options);
+    return allOf(results.map(fromWireElection));
+  }
+
+  /**
+   * How far the replicas of some partitions are, or of all, as their leaders know it. Does not reject
+   * where leaders cannot be asked: each partition says so of itself.
+   */
+  async describeReplicas(
+    options: AdminCallOptions & { readonly topics?: readonly TopicSelection[] } = {},
+  ): Promise<readonly PartitionReplicas[]> {
+    const request = { topics: toWireSelection(options.topics ?? []) };
+    const { results } = await this.#admin((stub, call) => stub.describeReplicas(request, call), options);
+    return results.map(fromWireReplicas);
+  }
+
+  /**
+   * Moves all replicas away from a broker and keeps new ones off it; with `cancel` takes that back. Ask
+   * again to see what is left; when nothing is, stop the broker and unregister it.
+   */
+  async decommissionBroker(
+    brokerId: number,
+    options: AdminCallOptions & { readonly cancel?: boolean } = {},
+  ): Promise<Decommission> {
+    const request = { brokerId, cancel: options.cancel ?? false, timeoutMs: this.#timeoutMs(options) };
+    return fromWireDecommission(await this.#admin((stub, call) => stub.decommissionBroker(request, call), options));
+  }
+
+  /** Forgets a broker that does not run and holds no replicas. */
+  async unregisterBroker(brokerId: number, options: AdminCallOptions = {}): Promise<void> {
+    const request = { brokerId, timeoutMs: this.#timeoutMs(options) };
+    await this.#admin((stub, call) => stub.unregisterBroker(request, call), options);
+  }
+
+  /** The Raft quorum of the controllers, as its leader knows it. */
+  async describeQuorum(options: AdminCallOptions = {}): Promise<QuorumDescription> {
+    return fromWireQuorum(await this.#admin((stub, call) => stub.describeQuorum({}, call), options));
+  }
+
+  /** Makes a voter of a controller that runs as an observer (KIP-853). Resolves when it votes. */
+  async addVoter(voter: NewVoter, options: AdminCallOptions = {}): Promise<void> {
+    const request = toWireVoter(voter, this.#timeoutMs(options));
+    await this.#admin((stub, call) => stub.addVoter(request, call), options);
+  }
+
+  /** Takes a voter's vote away (KIP-853). */
+  async removeVoter({ id, directoryId = '' }: VoterKey, options: AdminCallOptions = {}): Promise<void> {
+    const request = { id, directoryId, timeoutMs: this.#timeoutMs(options) };
+    await this.#admin((stub, call) => stub.removeVoter(request, call), options);
+  }
+
+  /** Hands the lead of the quorum to a voter, or to the one that is furthest. Resolves with who leads then. */
+  async transferQuorumLeadership(
+    to: number | undefined,
+    options: AdminCallOptions = {},
+  ): Promise<{ readonly leaderId: number }> {
+    const request = { to: to ?? -1, timeoutMs: this.#timeoutMs(options) };
+    return this.#admin((stub, call) => stub.transferQuorumLeadership(request, call), options);
+  }
+
+  /** Features of the cluster, their levels, and what the active controller supports (KIP-584). */
+  async describeFeatures(options: AdminCallOptions = {}): Promise<readonly Feature[]> {
+    const { features } = await this.#admin((stub, call) => stub.describeFeatures({}, call), options);
+    return features;
+  }
+
+  /** Raises or lowers levels of features; all or none. */
+  async updateFeatures(updates: readonly FeatureUpdate[], options: ValidateOptions = {}): Promise<void> {
+    const request = {
+      updates: updates.map(({ name, level, allowDowngrade = false }) => ({ name, level, allowDowngrade })),
+      validateOnly: options.validateOnly ?? false,
+      timeoutMs: this.#timeoutMs(options),
+    };
+    await this.#admin((stub, call) => stub.updateFeatures(request, call), options);
+  }
+
   #getMetadata(topics: readonly string[], options: AdminCallOptions): Promise<v1.GetMetadataResponse> {
     const request = { topics: [...topics], allowAutoTopicCreation: false, brokersOnly: false };
     return this.#metadata((stub, call) => stub.getMetadata(request, call), options);
@@ -195,6 +335,13 @@ function toWireTopic({ name, partitions, replicationFactor, assignments = [], co
 
 function toWireAssignment(replicas: readonly number[]): v1.ReplicaAssignment {
   return { replicas: [...replicas] };
+}
+
+/** No replicas at all would mean a cancellation on the wire. */
+function toWireTarget(topic: string, partition: number, replicas: readonly number[] | null): number[] {
+  if (replicas?.length !== 0) return [...(replicas ?? [])];
+  const text = `a partition has at least one replica: name brokers for ${topic}-${partition}, or null to cancel`;
+  throw new BarnabasError('INVALID_REPLICA_ASSIGNMENT', text, { topic, partition });
 }
 
 function describe({ name, topicId, internal, partitions }: v1.Topic): TopicDescription {

@@ -18,6 +18,8 @@ import { fakeMetadataService } from './fake-metadata-service.js';
 import type { FakeMetadata } from './fake-metadata-service.js';
 import { FakeNode, lost } from './fake-node.js';
 import { FakePartition } from './fake-partition.js';
+import { FakeQuorum } from './fake-quorum.js';
+import { FakeReplicaSets } from './fake-replica-sets.js';
 import type { Interception, Interceptor } from './interception.js';
 
 export interface FakeClusterOptions {
@@ -46,6 +48,10 @@ const BROKER_PORT = 7700;
 
 export class FakeCluster {
   readonly clusterId = 'fake-cluster';
+  /** Who holds which partition. */
+  readonly replicas: FakeReplicaSets;
+  /** The controllers, and features. */
+  readonly quorum = new FakeQuorum();
   readonly network = new LocalNetwork();
   /** Reaches the cluster's addresses. Closed by `close`. */
   readonly connector: Connector;
@@ -53,6 +59,7 @@ export class FakeCluster {
   readonly #options: FakeClusterOptions;
   readonly #nodes = new Map<number, FakeNode>();
   readonly #stopped = new Set<number>();
+  readonly #unregistered = new Set<number>();
   readonly #topics = new Map<string, FakeTopic>();
   readonly #brokerConfigs = new Map<string, Map<string, string>>();
   readonly #interceptors = new Set<Interceptor>();
@@ -66,6 +73,15 @@ export class FakeCluster {
   constructor(options: FakeClusterOptions = {}) {
     this.#options = options;
     this.connector = createConnector({ local: this.network });
+    this.replicas = new FakeReplicaSets({
+      partitions: () => [...this.#topics.values()].flatMap(({ partitions }) => partitions),
+      brokers: () => this.#brokers().map(({ nodeId }) => nodeId),
+      isRunning: (brokerId) => this.#nodes.has(brokerId) && !this.#stopped.has(brokerId),
+      changed: (leadersToo) => {
+        this.#changed();
+        if (leadersToo) this.#leadershipChanged.call();
+      },
+    });
     this.#addNode(GATEWAY_ID, GATEWAY_ADDRESS, true);
     for (let id = 1; id <= (options.brokers ?? 1); id++) this.#addNode(id, brokerAddress(id), false);
     for (const [name, partitions] of Object.entries(options.topics ?? {})) this.createTopic(name, partitions);
@@ -84,7 +100,7 @@ export class FakeCluster {
   // ---- what there is
 
   createTopic(name: string, partitions = 1): void {
-    this.#createTopic(name, partitions, false);
+    this.#createTopic(name, this.#placement(partitions, 1), false);
   }
 
   deleteTopic(name: string): void {
@@ -94,7 +110,7 @@ export class FakeCluster {
   addPartitions(name: string, totalCount: number): void {
     const topic = this.#topic(name);
     for (let index = topic.partitions.length; index < totalCount; index++)
-      topic.partitions.push(this.#place(name, index));
+      topic.partitions.push(this.#place(name, index, [this.#brokerAt(index)]));
     this.#changed();
   }
 
@@ -181,11 +197,19 @@ export class FakeCluster {
         autoCreate: (topic) => this.#autoCreate(topic),
       }),
       fakeAdminService(node, {
-        createTopic: (name, partitions, validateOnly) => this.#createTopic(name, partitions, validateOnly),
+        createTopic: (name, replicaSets, validateOnly) => this.#createTopic(name, replicaSets, validateOnly),
+        place: (partitions, replicationFactor) => this.#placement(partitions, replicationFactor),
         deleteTopic: (name) => this.#deleteTopic(name),
         addPartitions: (name, totalCount, validateOnly) => this.#raise(name, totalCount, validateOnly),
         configs: (resource) => this.#configs(resource),
         metadataOffset: () => this.#metadataOffset,
+        clusterId: this.clusterId,
+        replicas: this.replicas,
+        quorum: this.quorum,
+        unregister: (brokerId) => {
+          this.#unregistered.add(brokerId);
+          this.#changed();
+        },
       }),
     ];
   }
@@ -207,7 +231,7 @@ export class FakeCluster {
   }
 
   #brokers(): readonly FakeNode[] {
-    return [...this.#nodes.values()].filter(({ isGateway }) => !isGateway);
+    return [...this.#nodes.values()].filter(({ nodeId, isGateway }) => !isGateway && !this.#unregistered.has(nodeId));
   }
 
   #intercept(nodeId: number, method: string, message: unknown): Interception | undefined {
@@ -230,15 +254,15 @@ export class FakeCluster {
     return topic;
   }
 
-  #createTopic(name: string, partitions: number, validateOnly: boolean): string {
+  #createTopic(name: string, replicaSets: readonly (readonly number[])[], validateOnly: boolean): string {
     if (this.#topics.has(name)) throw new BarnabasError('TOPIC_ALREADY_EXISTS', `topic ${name} exists`);
     if (!/^[A-Za-z0-9._-]{1,249}$/.test(name))
       throw new BarnabasError('INVALID_TOPIC_EXCEPTION', `illegal name ${name}`);
-    if (partitions < 1) throw new BarnabasError('INVALID_PARTITIONS', 'a topic has at least one partition');
+    if (replicaSets.length < 1) throw new BarnabasError('INVALID_PARTITIONS', 'a topic has at least one partition');
     if (validateOnly) return '';
     const id = `topic-id-${this.#topicIds++}`;
-    const indexes = Array.from({ length: partitions }, (_, index) => index);
-    this.#topics.set(name, { id, partitions: indexes.map((index) => this.#place(name, index)), configs: new Map() });
+    const partitions = replicaSets.map((replicas, index) => this.#place(name, index, replicas));
+    this.#topics.set(name, { id, partitions, configs: new Map() });
     this.#changed();
     return id;
   }
@@ -260,13 +284,30 @@ export class FakeCluster {
 
   #autoCreate(name: string): void {
     if (this.#options.autoCreateTopics !== true || this.#topics.has(name)) return;
-    this.#createTopic(name, this.#options.defaultPartitions ?? 1, false);
+    this.#createTopic(name, this.#placement(this.#options.defaultPartitions ?? 1, 1), false);
   }
 
-  #place(topic: string, partition: number): FakePartition {
+  #place(topic: string, partition: number, replicas: readonly number[]): FakePartition {
+    const leader = present(replicas[0], 'a leader');
+    const maxMessageBytes = this.#options.maxMessageBytes ?? 1_048_576;
+    const placed = new FakePartition(topic, partition, leader, { maxMessageBytes });
+    this.replicas.set(placed, replicas);
+    return placed;
+  }
+
+  /** Round the brokers, one further with each partition. */
+  #placement(partitions: number, replicationFactor: number): readonly (readonly number[])[] {
+    const count = this.#brokers().length;
+    if (replicationFactor > count) {
+      throw new BarnabasError('INVALID_REPLICATION_FACTOR', `there are ${count} brokers`);
+    }
+    const places = Array.from({ length: replicationFactor }, (_, place) => place);
+    return Array.from({ length: partitions }, (_, index) => places.map((place) => this.#brokerAt(index + place)));
+  }
+
+  #brokerAt(index: number): number {
     const brokers = this.#brokers();
-    const leader = present(brokers[partition % brokers.length], 'a broker').nodeId;
-    return new FakePartition(topic, partition, leader, { maxMessageBytes: this.#options.maxMessageBytes ?? 1_048_576 });
+    return present(brokers[index % brokers.length], 'a broker').nodeId;
   }
 
   #configs({ type, name }: v1.ConfigResource): Map<string, string> {
@@ -288,8 +329,13 @@ export class FakeCluster {
     return {
       clusterId: this.clusterId,
       metadataOffset: this.#metadataOffset,
-      brokers: this.#brokers().map(({ nodeId, address }) => toBroker(nodeId, address, this.#stopped.has(nodeId))),
-      topics: [...this.#topics].map(([name, topic]) => toTopic(name, topic)),
+      controllerId: this.quorum.leaderId,
+      controllers: this.quorum.voters.map(({ id, host, port }) => ({ id, host, port })),
+      brokers: this.#brokers().map(({ nodeId, address }) => ({
+        ...toBroker(nodeId, address, this.#stopped.has(nodeId)),
+        decommissioning: this.replicas.decommissioning.has(nodeId),
+      })),
+      topics: [...this.#topics].map(([name, topic]) => toTopic(name, topic, this.replicas)),
     };
   }
 }
@@ -303,14 +349,26 @@ function toBroker(id: number, address: string, fenced: boolean): v1.Broker {
   return v1.Broker.create({ id, host, port: Number(port), fenced });
 }
 
-function toTopic(name: string, { id, partitions }: FakeTopic): v1.Topic {
+function toTopic(name: string, { id, partitions }: FakeTopic, sets: FakeReplicaSets): v1.Topic {
   return {
     name,
     topicId: id,
     internal: false,
-    partitions: partitions.map(({ partition, leader, leaderEpoch }) =>
-      v1.Partition.create({ partition, leader, leaderEpoch, replicas: [leader], isr: [leader] }),
-    ),
+    partitions: partitions.map((one) => {
+      const { partition, leader, leaderEpoch } = one;
+      const { replicas, isr, eligibleLeaderReplicas } = sets.of(one);
+      return {
+        partition,
+        leader,
+        leaderEpoch,
+        replicas: [...replicas],
+        isr: [...isr],
+        eligibleLeaderReplicas: [...eligibleLeaderReplicas],
+        addingReplicas: [...sets.addingReplicas(one)],
+        removingReplicas: [...sets.removingReplicas(one)],
+        partitionEpoch: 0,
+      };
+    }),
     error: undefined,
   };
 }

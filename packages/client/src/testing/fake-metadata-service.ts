@@ -8,6 +8,8 @@ import type { FakeNode } from './fake-node.js';
 export interface FakeMetadata {
   readonly clusterId: string;
   readonly metadataOffset: number;
+  readonly controllerId: number;
+  readonly controllers: readonly v1.ControllerNode[];
   readonly brokers: readonly v1.Broker[];
   readonly topics: readonly v1.Topic[];
 }
@@ -87,12 +89,12 @@ function watcher(
 }
 
 function describeCluster({ current }: FakeMetadataPorts): v1.DescribeClusterResponse {
-  const { clusterId, metadataOffset, brokers } = current();
+  const { clusterId, metadataOffset, controllerId, controllers, brokers } = current();
   return {
     clusterId,
-    controllerId: 1,
+    controllerId,
     brokers: [...brokers],
-    controllers: [{ id: 1, host: 'controller-1.fake', port: 7800 }],
+    controllers: [...controllers],
     metadataOffset,
   };
 }

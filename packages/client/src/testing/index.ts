@@ -1,6 +1,9 @@
 /** A cluster in memory for tests of whatever talks to one. */
 export { FakeCluster, GATEWAY_ID } from './fake-cluster.js';
 export type { FakeClusterOptions } from './fake-cluster.js';
+export { fakeController, FakeQuorum } from './fake-quorum.js';
+export { FakeReplicaSets } from './fake-replica-sets.js';
+export type { FakeReplicaSet } from './fake-replica-sets.js';
 export { FakePartition } from './fake-partition.js';
 export { onMethod, times } from './interception.js';
 export type { InterceptedRequest, Interception, Interceptor } from './interception.js';
