@@ -52,20 +52,43 @@ export function isErrorName(name: string): name is ErrorName {
 export interface ErrorMessage {
   code: number;
   message: string;
+  currentLeader: CurrentLeader | undefined;
+}
+
+/** A server of an earlier version says no more than the code and its text. */
+type ReceivedError = Readonly<Pick<ErrorMessage, 'code' | 'message'> & Partial<ErrorMessage>>;
+
+/** Who leads a partition, as an error says that refuses a request for it (KIP-951). */
+export interface CurrentLeader {
+  leaderId: number;
+  leaderEpoch: number;
 }
 
 /** An error as received. A code that this version does not know becomes UNKNOWN_SERVER_ERROR with the code as a fact. */
-export function errorFromProto(error: Readonly<ErrorMessage>): BarnabasError {
+export function errorFromProto(error: ReceivedError): BarnabasError {
   const name = errorNameOf(error.code);
-  if (name !== undefined) return new BarnabasError(name, error.message || ERRORS[name].meaning);
+  if (name !== undefined) return new BarnabasError(name, error.message || ERRORS[name].meaning, factsOf(error));
   return new BarnabasError('UNKNOWN_SERVER_ERROR', error.message || `the server answered with code ${error.code}`, {
     code: error.code,
   });
 }
 
+function factsOf({ currentLeader }: ReceivedError): Facts | undefined {
+  return currentLeader && { leader: currentLeader.leaderId, leaderEpoch: currentLeader.leaderEpoch };
+}
+
 /** An error to send. */
 export function errorToProto(error: BarnabasError): ErrorMessage {
-  return { code: error.code, message: error.message };
+  const { code, message } = error;
+  return { code, message, currentLeader: currentLeaderOf(error) };
+}
+
+/** Whom to ask instead, where whoever refused knew: the facts `leader` and `leaderEpoch` of the error. */
+export function currentLeaderOf({ errorName, facts }: BarnabasError): CurrentLeader | undefined {
+  if (errorName !== 'NOT_LEADER_OR_FOLLOWER' && errorName !== 'FENCED_LEADER_EPOCH') return undefined;
+  const { leader, leaderEpoch } = facts ?? {};
+  if (typeof leader !== 'number' || typeof leaderEpoch !== 'number' || leader < 0) return undefined;
+  return { leaderId: leader, leaderEpoch };
 }
 
 /**

@@ -5,9 +5,11 @@
  * Owns no streams: those are LeaderProduceStream and LeaderFetchStream. Does not decide what to
  * retry: whoever sends does, and reports here what it learned.
  */
+import { currentLeaderOf } from '@barnabas/protocol';
 import type { BarnabasError } from '@barnabas/protocol';
 import type { CallOptions, Channel, Environment } from '@barnabas/rpc';
 import type { ConnectionOptions } from '../options/connection-options.js';
+import type { TopicPartition } from '../records.js';
 import { BrokerEndpoints } from './broker-endpoints.js';
 import type { Endpoint } from './broker-endpoints.js';
 import type { ClusterView } from './cluster-view.js';
@@ -87,8 +89,10 @@ export class ClusterRouter {
   }
 
   /** The endpoint refused something of a partition: what that says about metadata and routing. */
-  reportRefusal(endpoint: Endpoint, error: BarnabasError): void {
+  reportRefusal(endpoint: Endpoint, { topic, partition }: TopicPartition, error: BarnabasError): void {
     if (error.errorName === 'NOT_LEADER_OR_FOLLOWER') this.#endpoints.doesNotPassOn(endpoint);
+    const leader = currentLeaderOf(error);
+    if (leader !== undefined) this.view.learnLeader(topic, partition, leader);
     if (error.action === 'refresh-metadata' || error.action === 'retry-elsewhere') this.view.requestRefresh();
   }
 

@@ -4,6 +4,8 @@
  * the metadata log that it follows.
  */
 
+import type { CurrentLeader } from '@barnabas/protocol';
+
 export interface BrokerNode {
   /** Its node.id. */
   readonly id: number;
@@ -45,8 +47,21 @@ export interface ClusterView {
   ensureTopic(name: string, options: EnsureTopicOptions): Promise<TopicMetadata>;
   /** Something here has proved to be out of date: ask for newer soon. Many calls become one. */
   requestRefresh(): void;
+  /** A node has said who leads a partition (KIP-951). Ignored unless the epoch is later than what is known. */
+  learnLeader(topic: string, partition: number, leader: CurrentLeader): void;
   /** Calls back after each change. Returns what ends that. */
   onChange(listener: () => void): () => void;
+}
+
+/** The topic with a partition led by somebody else; undefined if the topic says as much or more itself. */
+export function withLeader(
+  topic: TopicMetadata,
+  partition: number,
+  { leaderId, leaderEpoch }: CurrentLeader,
+): TopicMetadata | undefined {
+  const known = topic.partitions[partition];
+  if (known === undefined || known.leaderEpoch >= leaderEpoch) return undefined;
+  return { ...topic, partitions: topic.partitions.with(partition, { ...known, leader: leaderId, leaderEpoch }) };
 }
 
 export interface EnsureTopicOptions {

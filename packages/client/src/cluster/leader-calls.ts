@@ -113,7 +113,7 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
   }
 
   #fail(endpoint: Endpoint, entry: Entry, error: BarnabasError): void {
-    this.#router.reportRefusal(endpoint, error);
+    this.#router.reportRefusal(endpoint, entry, error);
     if (this.#reports.get(entry)?.isFinal(error) === false) this.#outcomes.set(entry, error);
     else this.#close(entry, error);
   }

@@ -4,15 +4,18 @@
  * silent for metadata.max.age.ms).
  *
  * Invariants:
- *   M1  what is known never goes back: an answer older than what was applied before is dropped
+ *   M1  what is known never goes back: an answer older than what was applied before is dropped, and
+ *       the leader epoch of a partition never falls while the topic lives
  *   M2  the topics watched are those asked for, or all
  *   M3  one cluster: a node with another cluster id is refused
  */
 import type { Timer } from '@barnabas/common';
 import { BarnabasError, ERRORS, errorFromProto, toBarnabasError, v1 } from '@barnabas/protocol';
+import type { CurrentLeader } from '@barnabas/protocol';
 import type { Environment, MessageStream } from '@barnabas/rpc';
 import type { ConnectionOptions } from '../options/connection-options.js';
 import { backoffMs, sleep } from './backoff.js';
+import { withLeader } from './cluster-view.js';
 import type { BrokerNode, ClusterView, EnsureTopicOptions, TopicMetadata } from './cluster-view.js';
 import { Listeners } from './listeners.js';
 import type { NodePool } from './node-pool.js';
@@ -116,6 +119,15 @@ export class MetadataCache implements ClusterView {
     }
   }
 
+  learnLeader(topic: string, partition: number, leader: CurrentLeader): void {
+    const known = this.#topics.get(topic);
+    if (known === undefined || !this.#brokers.has(leader.leaderId)) return;
+    const learned = withLeader(known, partition, leader);
+    if (learned === undefined) return;
+    this.#topics.set(topic, learned);
+    this.#changed.call();
+  }
+
   requestRefresh(): void {
     if (this.#closed || this.#refreshing !== undefined || this.#refreshTimer !== undefined) return;
     const { timers } = this.#parts.environment;
@@ -216,8 +228,20 @@ export class MetadataCache implements ClusterView {
     for (const { name, topicId, internal, partitions, error } of topics) {
       const code = error?.code ?? 0;
       if (code === ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code) this.#removeTopic(name, asOf);
-      else if (code === 0 && this.#isNews(name, asOf)) this.#topics.set(name, { name, topicId, internal, partitions });
+      else if (code === 0 && this.#isNews(name, asOf)) {
+        this.#topics.set(name, this.#withLearnedLeaders({ name, topicId, internal, partitions }));
+      }
     }
+  }
+
+  /** A leader that a node has named may be news to the node that tells of the topic. */
+  #withLearnedLeaders(told: TopicMetadata): TopicMetadata {
+    const known = this.#topics.get(told.name);
+    if (known?.topicId !== told.topicId) return told;
+    return known.partitions.reduce((topic, { partition, leader, leaderEpoch }) => {
+      const learned = withLeader(topic, partition, { leaderId: leader, leaderEpoch });
+      return learned ?? topic;
+    }, told);
   }
 
   #removeTopic(name: string, asOf: number): void {

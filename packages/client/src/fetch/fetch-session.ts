@@ -147,7 +147,7 @@ export class FetchSession {
 
   #onEnd(fetcher: PartitionFetcher, endpoint: LeaderEndpoint, error: BarnabasError): void {
     const { environment, options } = this.#router;
-    this.#router.reportRefusal(endpoint, error);
+    this.#router.reportRefusal(endpoint, fetcher, error);
     if (fetcher.isFinal(error)) {
       this.#fetchers.delete(fetcher);
       fetcher.fail(error);

@@ -5,11 +5,15 @@
  *
  * What a failure means for a batch is the lane's and its feed's business. Runs in passes: whatever
  * happens asks for a pass, and one pass at the end of the turn serves all that asked.
+ *
+ * A leader that has been succeeded and does not answer (it is cut off, or its process stands still) is
+ * not waited for: what it was sent is sent to its successor, which recognises what it has already.
  */
 import type { Timer } from '@barnabas/common';
 import { BarnabasError, errorFromProto } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { backoffMs } from '../cluster/backoff.js';
+import { partitionName } from '../records.js';
 import { leaderName } from '../cluster/cluster-router.js';
 import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
 import { isUnreachable } from '../cluster/node-pool.js';
@@ -29,6 +33,9 @@ export interface ProduceDispatcherOptions {
   readonly requestTimeoutMs: number;
 }
 
+/** A leader that has been succeeded refuses what it holds within a round trip; one that does not is given up after this. */
+const SUCCEEDED_LEADER_GRACE_MS = 100;
+
 /** What a leader gets longer than it was told, so that its own REQUEST_TIMED_OUT arrives. */
 const ANSWER_GRACE_MS = 1_000;
 
@@ -40,8 +47,11 @@ export class ProduceDispatcher {
   /** Lanes with something to send or on its way, the one served longest ago first. */
   readonly #lanes = new Set<PartitionLane>();
   readonly #streams = new Map<string, LeaderProduceStream>();
+  /** Requests on their way that are answered. */
+  readonly #unanswered = new Set<Draft>();
   readonly #stopListening: () => void;
   #isPassDue = false;
+  #succeededTimer: Timer | undefined;
   #isClosed = false;
   #wakeTimer: Timer | undefined;
   #wakeAtMs = Number.POSITIVE_INFINITY;
@@ -51,7 +61,10 @@ export class ProduceDispatcher {
   constructor(router: ClusterRouter, options: ProduceDispatcherOptions) {
     this.#router = router;
     this.#options = options;
-    this.#stopListening = router.onChange(() => this.#requestPass());
+    this.#stopListening = router.onChange(() => {
+      this.#lookForSuccessors();
+      this.#requestPass();
+    });
   }
 
   /** The lane has something to send, which is to be settled by `deadlineMs`. */
@@ -68,6 +81,7 @@ export class ProduceDispatcher {
     this.#stopListening();
     this.#wakeTimer?.cancel();
     this.#expiryTimer?.cancel();
+    this.#succeededTimer?.cancel();
     for (const lane of this.#lanes) lane.abort(error);
     this.#lanes.clear();
     for (const stream of this.#streams.values()) {
@@ -134,6 +148,7 @@ export class ProduceDispatcher {
     if (draft.parts.length === 0) return;
     const request: v1.ProduceRequest = { acks, timeoutMs: requestTimeoutMs, entries: draft.parts.map(toEntry) };
     if (isAnswered) {
+      this.#unanswered.add(draft);
       draft.stream.send(request, (answer) => this.#onAnswer(draft, answer));
       return;
     }
@@ -142,6 +157,7 @@ export class ProduceDispatcher {
   }
 
   #onAnswer(draft: Draft, answer: v1.ProduceResponse | BarnabasError): void {
+    this.#unanswered.delete(draft);
     if (this.#isClosed) return;
     if (answer instanceof BarnabasError) {
       for (const part of draft.parts) this.#settle(part, answer);
@@ -153,9 +169,13 @@ export class ProduceDispatcher {
     this.#requestPass();
   }
 
-  #settle({ lane, batches, leader }: Part, outcome: AppendResult | BarnabasError): void {
+  /** What has been given up meanwhile is on its way elsewhere: an answer that still comes says nothing about that. */
+  #settle(part: Part, outcome: AppendResult | BarnabasError): void {
+    if (part.isSettled) return;
+    part.isSettled = true;
+    const { lane, batches, leader } = part;
     if (outcome instanceof BarnabasError) {
-      this.#router.reportRefusal(leader, outcome);
+      this.#router.reportRefusal(leader, lane, outcome);
       this.#refuse(lane, batches, leader, outcome);
       return;
     }
@@ -175,6 +195,31 @@ export class ProduceDispatcher {
     const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
     const pauseUntilMs = this.#now() + backoffMs(policy, lane.failures + 1, environment.random);
     for (const batch of batches) lane.settle(batch, error, leaderName(leader), pauseUntilMs);
+  }
+
+  #lookForSuccessors(): void {
+    if (this.#succeededTimer !== undefined) return;
+    if (![...this.#unanswered].some(({ parts }) => parts.some((part) => this.#isSucceeded(part)))) return;
+    this.#succeededTimer = this.#router.environment.timers.after(SUCCEEDED_LEADER_GRACE_MS, () => {
+      this.#succeededTimer = undefined;
+      for (const { parts } of this.#unanswered) {
+        for (const part of parts) if (this.#isSucceeded(part)) this.#settle(part, succeeded(part));
+      }
+      this.#requestPass();
+    });
+  }
+
+  /**
+   * Whether another leader has taken over from the one that the entry waits for. Only batches with a
+   * sequence are sent to it unasked: the old leader may have appended them, and they may be in the new
+   * one's log. Whoever passes requests on follows leaders itself.
+   */
+  #isSucceeded({ lane, leader, batches, isSettled }: Part): boolean {
+    if (isSettled || !leader.isDirect || !batches.every(({ isIdempotent }) => isIdempotent)) return false;
+    const now = this.#router.view.topic(lane.topic)?.partitions[lane.partition];
+    return (
+      now !== undefined && now.leader >= 0 && now.leader !== leader.brokerId && now.leaderEpoch > leader.leaderEpoch
+    );
   }
 
   #stream(endpoint: LeaderEndpoint): LeaderProduceStream {
@@ -236,6 +281,8 @@ interface Part {
   /** One, or several that have no producer id. */
   readonly batches: OutboundBatch[];
   readonly leader: LeaderEndpoint;
+  /** Its batches have come back to their lane. */
+  isSettled: boolean;
 }
 
 /** A request for one node while it is put together. */
@@ -261,8 +308,17 @@ class Draft implements RequestRoom {
     this.#bytes += batch.bytes.length;
     const last = this.parts.at(-1);
     if (last?.lane === lane && !batch.isIdempotent && last.batches[0]?.isIdempotent === false) last.batches.push(batch);
-    else this.parts.push({ lane, batches: [batch], leader: this.leader });
+    else this.parts.push({ lane, batches: [batch], leader: this.leader, isSettled: false });
   }
+}
+
+function succeeded({ lane, leader }: Part): BarnabasError {
+  const { topic, partition } = lane;
+  return new BarnabasError(
+    'NETWORK_EXCEPTION',
+    `broker ${leader.brokerId} leads ${partitionName(topic, partition)} no more and has not answered`,
+    { topic, partition, leader: leader.brokerId, leaderEpoch: leader.leaderEpoch },
+  );
 }
 
 function toEntry({ lane, batches }: Part): v1.ProduceEntry {

@@ -120,7 +120,7 @@ describe('retries', () => {
   });
 
   test('a leader that moves is followed, also where metadata is late', async () => {
-    const producer = start({}, { brokers: 3 });
+    const producer = start({}, { brokers: 3, namesLeaders: false });
     await harness.run(sendBatches(producer, 1));
     harness.cluster.freezeMetadata();
     harness.cluster.moveLeader('t', 0, 2);
@@ -130,6 +130,76 @@ describe('retries', () => {
     harness.cluster.thawMetadata();
     await harness.run(sent);
     expect(values()).toEqual(numbers(6));
+  });
+
+  test('a leader that is named by the one before is followed at once, without metadata', async () => {
+    const producer = start({}, { brokers: 3 });
+    await harness.run(sendBatches(producer, 1));
+    harness.cluster.freezeMetadata();
+    harness.cluster.moveLeader('t', 0, 2);
+    const begunMs = harness.environment.clock.monotonic();
+    const results = await harness.run(sendBatches(producer, 5, 1));
+    expect(values()).toEqual(numbers(6));
+    expect(results.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5]);
+    expect(harness.environment.clock.monotonic() - begunMs).toBeLessThan(50);
+    harness.cluster.thawMetadata();
+  });
+
+  test('a leader that is succeeded and does not answer is not waited for', async () => {
+    const producer = start({}, { brokers: 2 });
+    await harness.run(sendBatches(producer, 1));
+    // It stands still: it has appended some and not others, and says nothing.
+    let messages = 0;
+    harness.cluster.intercept(({ nodeId, method }) => {
+      if (nodeId !== 1 || method !== 'ProduceStream') return undefined;
+      return { kind: messages++ < 2 ? 'drop-answer' : 'drop' };
+    });
+    const sent = sendBatches(producer, 7, 1);
+    await settle(30);
+    const begunMs = harness.environment.clock.monotonic();
+    harness.cluster.moveLeader('t', 0, 2);
+    const results = await harness.run(sent);
+    expect(values()).toEqual(numbers(8));
+    expect(results.map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(harness.environment.clock.monotonic() - begunMs).toBeLessThan(1_000);
+  });
+
+  test('an answer of a leader that was given up changes nothing', async () => {
+    const producer = start({}, { brokers: 2 });
+    await harness.run(sendBatches(producer, 1));
+    const gate = deferred<void>();
+    const late = { kind: 'hold-answer', until: gate.promise } as const;
+    harness.cluster.intercept(
+      times(2, (request) => (request.nodeId === 1 ? onMethod('ProduceStream', late)(request) : undefined)),
+    );
+    const sent = sendBatches(producer, 2, 1);
+    await settle(30);
+    harness.cluster.moveLeader('t', 0, 2);
+    expect((await harness.run(sent)).map(({ offset }) => offset)).toEqual([1, 2]);
+    gate.resolve();
+    await settle(30);
+    expect((await harness.run(sendBatches(producer, 1, 3))).map(({ offset }) => offset)).toEqual([3]);
+    expect(values()).toEqual(numbers(4));
+  });
+
+  test('a batch without a sequence is never sent to a successor before its leader has answered', async () => {
+    const producer = start({ enableIdempotence: false, requestTimeoutMs: 5_000 }, { brokers: 2 });
+    await harness.run(sendBatches(producer, 1));
+    const gate = deferred<void>();
+    harness.cluster.intercept(times(1, onMethod('ProduceStream', { kind: 'hold-answer', until: gate.promise })));
+    const sent = sendBatches(producer, 1, 1);
+    // The watch is opened, so that the move is heard of.
+    for (let step = 0; step < 5; step++) {
+      await settle(30);
+      harness.environment.time.advance(50);
+    }
+    harness.cluster.moveLeader('t', 0, 2);
+    await settle(30);
+    harness.environment.time.advance(1_000);
+    await settle(30);
+    gate.resolve();
+    expect((await harness.run(sent)).map(({ offset }) => offset)).toEqual([1]);
+    expect(values()).toEqual(numbers(2));
   });
 
   test('a broker that stops and comes back is found again', async () => {

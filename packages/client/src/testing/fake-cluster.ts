@@ -31,6 +31,8 @@ export interface FakeClusterOptions {
   readonly autoCreateTopics?: boolean;
   /** message.max.bytes. Default 1 MiB. */
   readonly maxMessageBytes?: number;
+  /** Brokers that do not lead say who does. Default true. */
+  readonly namesLeaders?: boolean;
   /** Of topics created by themselves. Default 1. */
   readonly defaultPartitions?: number;
 }
@@ -245,7 +247,13 @@ export class FakeCluster {
     const found = this.#topics.get(topic)?.partitions[partition];
     if (found === undefined) throw new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', `no ${topic}-${partition} here`);
     if (node.isGateway || found.leader === node.nodeId) return found;
-    throw new BarnabasError('NOT_LEADER_OR_FOLLOWER', `broker ${node.nodeId} does not lead ${topic}-${partition}`);
+    const { leader, leaderEpoch } = found;
+    const facts = this.#options.namesLeaders === false ? {} : { leader, leaderEpoch };
+    throw new BarnabasError(
+      'NOT_LEADER_OR_FOLLOWER',
+      `broker ${node.nodeId} does not lead ${topic}-${partition}`,
+      facts,
+    );
   }
 
   #topic(name: string): FakeTopic {

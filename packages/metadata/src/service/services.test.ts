@@ -86,7 +86,7 @@ describe('metadata', () => {
     const asked: string[][] = [];
     const client = metadata(async ({ names }) => {
       asked.push(names);
-      const refused = { code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message: 'not allowed' };
+      const refused = { code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, message: 'not allowed', currentLeader: undefined };
       const result = { topicId: '', partitions: 1, replicationFactor: 1 };
       const results = names.map((name) => ({ ...result, name, error: name === 'no' ? refused : undefined }));
       return { results, metadataOffset: source.image.offset + 2 };

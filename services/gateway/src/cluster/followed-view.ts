@@ -4,14 +4,16 @@
  *
  * Invariants:
  *   V1  whoever listens to onChange sees a view that is at least as new as the change
- *   V2  a topic's metadata is the same object until the topic changes
+ *   V2  a topic's metadata is the same object until the topic changes, or a node names a later leader
  */
+import { withLeader } from '@barnabas/client';
 import type { BrokerNode, ClusterView, EnsureTopicOptions, NodePool, TopicMetadata } from '@barnabas/client';
 import { formatAddress } from '@barnabas/common/config';
 import { CLIENT_LISTENER, endpointOf, INTERNAL_LISTENER, isInternalTopic, topicNameProblem } from '@barnabas/metadata';
 import type { BrokerImage, ImageChanges, MetadataPublisher, MetadataSource, TopicImage } from '@barnabas/metadata';
 import type { ControllerClient } from '@barnabas/metadata/follower';
 import { BarnabasError, errorFromProto } from '@barnabas/protocol';
+import type { CurrentLeader } from '@barnabas/protocol';
 
 export interface FollowedViewParts {
   readonly source: MetadataSource;
@@ -64,13 +66,7 @@ export class FollowedView implements ClusterView, MetadataPublisher {
 
   topic(name: string): TopicMetadata | undefined {
     const image = this.#parts.source.image.topics.named(name);
-    if (image === undefined) return undefined;
-    let metadata = this.#topics.get(image);
-    if (metadata === undefined) {
-      metadata = topicMetadata(image);
-      this.#topics.set(image, metadata);
-    }
-    return metadata;
+    return image === undefined ? undefined : this.#metadataOf(image);
   }
 
   /** The topic, or INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION, BROKER_NOT_AVAILABLE (no metadata yet). */
@@ -99,6 +95,16 @@ export class FollowedView implements ClusterView, MetadataPublisher {
   /** There is nothing newer than the log. */
   requestRefresh(): void {}
 
+  /** The log comes to it by itself, a little later: until then the topic is as the node has said. */
+  learnLeader(name: string, partition: number, leader: CurrentLeader): void {
+    const image = this.#parts.source.image.topics.named(name);
+    if (image === undefined || !this.#brokers.has(leader.leaderId)) return;
+    const learned = withLeader(this.#metadataOf(image), partition, leader);
+    if (learned === undefined) return;
+    this.#topics.set(image, learned);
+    for (const listener of [...this.#listeners]) listener();
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -119,6 +125,15 @@ export class FollowedView implements ClusterView, MetadataPublisher {
     const [result] = results;
     if (result?.error !== undefined) throw errorFromProto(result.error);
     await source.waitFor((image) => image.offset >= metadataOffset, APPEARANCE_TIMEOUT_MS);
+  }
+
+  #metadataOf(image: TopicImage): TopicMetadata {
+    let metadata = this.#topics.get(image);
+    if (metadata === undefined) {
+      metadata = topicMetadata(image);
+      this.#topics.set(image, metadata);
+    }
+    return metadata;
   }
 
   #missing(name: string): BarnabasError {

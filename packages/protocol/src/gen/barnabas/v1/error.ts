@@ -135,10 +135,23 @@ export interface Error {
   code: ErrorCode;
   /** For a person: what was wrong and what to do. Not stable. */
   message: string;
+  /**
+   * With NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH, where the server knows: whom to ask instead
+   * (KIP-951). Saves a client the wait for metadata; one that knows a later epoch ignores it.
+   */
+  currentLeader: CurrentLeader | undefined;
+}
+
+/** Who leads a partition. */
+export interface CurrentLeader {
+  /** Broker id. */
+  leaderId: number;
+  /** In this leader epoch. */
+  leaderEpoch: number;
 }
 
 function createBaseError(): Error {
-  return { code: 0, message: "" };
+  return { code: 0, message: "", currentLeader: undefined };
 }
 
 export const Error = {
@@ -148,6 +161,9 @@ export const Error = {
     }
     if (message.message !== "") {
       writer.uint32(18).string(message.message);
+    }
+    if (message.currentLeader !== undefined) {
+      CurrentLeader.encode(message.currentLeader, writer.uint32(26).fork()).ldelim();
     }
     return writer;
   },
@@ -173,6 +189,13 @@ export const Error = {
 
           message.message = reader.string();
           continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.currentLeader = CurrentLeader.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -189,6 +212,65 @@ export const Error = {
     const message = createBaseError();
     message.code = object.code ?? 0;
     message.message = object.message ?? "";
+    message.currentLeader = (object.currentLeader !== undefined && object.currentLeader !== null)
+      ? CurrentLeader.fromPartial(object.currentLeader)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCurrentLeader(): CurrentLeader {
+  return { leaderId: 0, leaderEpoch: 0 };
+}
+
+export const CurrentLeader = {
+  encode(message: CurrentLeader, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.leaderId !== 0) {
+      writer.uint32(8).int32(message.leaderId);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(16).int32(message.leaderEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): CurrentLeader {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseCurrentLeader();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.leaderId = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<CurrentLeader>): CurrentLeader {
+    return CurrentLeader.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CurrentLeader>): CurrentLeader {
+    const message = createBaseCurrentLeader();
+    message.leaderId = object.leaderId ?? 0;
+    message.leaderEpoch = object.leaderEpoch ?? 0;
     return message;
   },
 };
