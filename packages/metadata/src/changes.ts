@@ -75,7 +75,7 @@ function samePartition(one: PartitionImage, other: PartitionImage | undefined): 
 }
 
 function sameBroker(one: BrokerImage, other: BrokerImage): boolean {
-  // A registration never changes but for these two.
+  // A registration never changes but for these.
   return (
     one === other ||
     (one.epoch === other.epoch &&

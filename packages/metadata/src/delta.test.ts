@@ -146,7 +146,7 @@ describe('a record that does not fit is a fault, never skipped', () => {
     ],
     [
       'a newer metadata.version',
-      [{ record: { $case: 'featureLevel', featureLevel: { name: 'metadata.version', level: 2 } } }],
+      [{ record: { $case: 'featureLevel', featureLevel: { name: 'metadata.version', level: 3 } } }],
       /does not know: upgrade it/,
     ],
     [

@@ -13,7 +13,7 @@
 import { InvariantError, assert, present, unreachable } from '@barnabas/common';
 import { internal } from '@barnabas/protocol';
 import type { ImageChanges, TopicChange } from './changes.js';
-import { METADATA_VERSION, SUPPORTED_METADATA_VERSION } from './features.js';
+import { METADATA_VERSION, SUPPORTED_METADATA_VERSION, featuresFrom } from './features.js';
 import { ConfigsImage, NO_LEADER, TopicsImage } from './image.js';
 import type { BrokerImage, ConfigResource, MetadataImage, PartitionImage, TopicImage } from './image.js';
 import { collisionKey } from './topic-name.js';
@@ -147,6 +147,8 @@ export class MetadataDelta implements ImageChanges {
       fenced: record.fenced,
       inControlledShutdown: false,
       decommissioning: this.#brokers.get(record.brokerId)?.decommissioning ?? false,
+      features: featuresFrom(record.features),
+      flushIntervalMessages: Math.max(1, record.flushIntervalMessages),
     });
   }
 
@@ -227,6 +229,7 @@ export class MetadataDelta implements ImageChanges {
       removingReplicas: [...record.removingReplicas],
       eligibleLeaderReplicas: [...record.eligibleLeaderReplicas],
       lastKnownElr: [...record.lastKnownElr],
+      offlineReplicas: [...record.offlineReplicas],
     });
   }
 
@@ -254,6 +257,7 @@ export class MetadataDelta implements ImageChanges {
       removingReplicas: record.removingReplicas?.ids ?? partition.removingReplicas,
       eligibleLeaderReplicas: record.eligibleLeaderReplicas?.ids ?? partition.eligibleLeaderReplicas,
       lastKnownElr: record.lastKnownElr?.ids ?? partition.lastKnownElr,
+      offlineReplicas: record.offlineReplicas?.ids ?? partition.offlineReplicas,
     };
   }
 

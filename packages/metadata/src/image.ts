@@ -13,6 +13,7 @@
  *   I4  offset and term never fall from one image to its successor
  *   I5  a configuration that exists has at least one key; a topic's goes when the topic goes
  */
+import type { FeatureRangeImage } from './features.js';
 import { PersistentMap } from './persistent-map.js';
 
 /** Leader of a partition that has none. */
@@ -40,6 +41,10 @@ export interface BrokerImage {
   readonly inControlledShutdown: boolean;
   /** To be emptied: gets no new replicas. Outlives a registration. */
   readonly decommissioning: boolean;
+  /** The feature levels that it can work with. */
+  readonly features: ReadonlyMap<string, FeatureRangeImage>;
+  /** log.flush.interval.messages as it was started with. */
+  readonly flushIntervalMessages: number;
 }
 
 /** A partition; its number is its position in TopicImage.partitions. */
@@ -59,8 +64,10 @@ export interface PartitionImage {
   readonly removingReplicas: readonly number[];
   /** Out of the ISR, but known to hold everything committed (KIP-966). */
   readonly eligibleLeaderReplicas: readonly number[];
-  /** The last leader, where neither ISR nor eligible replicas are left (KIP-966). */
+  /** The last leader, while neither the ISR nor the eligible replicas have a member that can lead (KIP-966). */
   readonly lastKnownElr: readonly number[];
+  /** Those of the replicas that their brokers cannot use. */
+  readonly offlineReplicas: readonly number[];
 }
 
 export interface TopicImage {

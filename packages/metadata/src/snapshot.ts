@@ -86,7 +86,9 @@ function* brokerRecords(image: MetadataImage): Generator<internal.MetadataRecord
   for (const broker of image.brokers.values()) {
     const { id: brokerId, epoch: brokerEpoch, incarnationId, rack, fenced } = broker;
     const endpoints = broker.endpoints.map((endpoint) => ({ ...endpoint }));
-    const registerBroker = { brokerId, brokerEpoch, incarnationId, rack, fenced, endpoints };
+    const features = [...broker.features].map(([name, range]) => ({ name, ...range }));
+    const says = { endpoints, features, flushIntervalMessages: broker.flushIntervalMessages };
+    const registerBroker = { brokerId, brokerEpoch, incarnationId, rack, fenced, ...says };
     yield { record: { $case: 'registerBroker', registerBroker } };
     const { inControlledShutdown, decommissioning } = broker;
     if (inControlledShutdown || decommissioning) {
@@ -108,6 +110,7 @@ function* topicRecords(image: MetadataImage): Generator<internal.MetadataRecord,
         removingReplicas: [...state.removingReplicas],
         eligibleLeaderReplicas: [...state.eligibleLeaderReplicas],
         lastKnownElr: [...state.lastKnownElr],
+        offlineReplicas: [...state.offlineReplicas],
       };
       const record = { topicId, partition, leader, leaderEpoch, partitionEpoch, ...lists };
       yield { record: { $case: 'partition', partition: record } };

@@ -88,7 +88,7 @@ export const ERRORS = Object.freeze({
     INVALID_RECORD: [87, 'a record breaks a rule of its batch or topic'],
     DUPLICATE_RESOURCE: [92, 'the request names the same resource twice'],
     UNACCEPTABLE_CREDENTIAL: [93, 'the credential is too weak or malformed'],
-    INVALID_UPDATE_VERSION: [95, 'the feature version is not allowed'],
+    INVALID_UPDATE_VERSION: [95, 'the change builds on a state that is not the present one'],
     UNSUPPORTED_ASSIGNOR: [112, 'the group does not know the assignor or its version'],
     INVALID_REGULAR_EXPRESSION: [128, 'the regular expression does not parse'],
   }),

@@ -200,6 +200,7 @@ class Broker implements Role {
     return new BrokerLifecycle({
       nodeId: config['node.id'],
       rack: config['broker.rack'] ?? '',
+      flushIntervalMessages: config['log.flush.interval.messages'],
       controller: this.#controller,
       source: this.#follower,
       heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],

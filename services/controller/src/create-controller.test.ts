@@ -1,4 +1,5 @@
 import { VirtualTime } from '@barnabas/common';
+import { announcedFeatures } from '@barnabas/metadata';
 import { ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import type { internal } from '@barnabas/protocol';
 import { v1 } from '@barnabas/protocol';
@@ -14,7 +15,14 @@ afterEach(() => controller.stop());
 
 function registration(brokerId: number, change: Partial<internal.RegisterBrokerRequest> = {}) {
   const endpoints = [{ name: 'CLIENT', host: 'broker', port: 7700 + brokerId }];
-  return { brokerId, clusterId: '', incarnationId: UUID, endpoints, rack: '', previousBrokerEpoch: -1, ...change };
+  const says = {
+    endpoints,
+    rack: '',
+    previousBrokerEpoch: -1,
+    features: announcedFeatures(),
+    flushIntervalMessages: 1,
+  };
+  return { brokerId, clusterId: '', incarnationId: UUID, ...says, ...change };
 }
 
 /** Registers a broker and lets it serve. */
@@ -47,7 +55,7 @@ test('a new cluster gets an id, brokers, topics, and followers see them', async 
   controller = await startController();
   const follower = await following();
   expect(follower.image.clusterId).toMatch(/^[A-Za-z0-9_-]{22}$/);
-  expect(follower.image.features.get('metadata.version')).toBe(1);
+  expect(follower.image.features.get('metadata.version')).toBe(2);
   expect(follower.controllerId).toBe(1);
 
   await join(3);

@@ -1,5 +1,6 @@
 /** Three controllers over real Raft in one process: followers and callers find whoever leads. */
 import { systemClock } from '@barnabas/common/node';
+import { announcedFeatures } from '@barnabas/metadata';
 import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { internal, v1 } from '@barnabas/protocol';
 import { createConnector, LocalNetwork } from '@barnabas/rpc';
@@ -85,6 +86,8 @@ test('a change made before the leader goes is there after it, on every controlle
     endpoints,
     rack: '',
     previousBrokerEpoch: -1,
+    features: announcedFeatures(),
+    flushIntervalMessages: 1,
   });
   const heartbeat = { brokerId: 1, brokerEpoch, metadataOffset: 100, wantFence: false, wantShutDown: false };
   expect(await client.brokerHeartbeat(heartbeat)).toMatchObject({ fenced: false });

@@ -44,7 +44,7 @@ function controllerAt(id: number): void {
     describeQuorum: async () => {
       if (down.has(id)) throw new BarnabasError('NETWORK_EXCEPTION', 'down');
       calls.push(`who@${id}`);
-      return { clusterId: 'c', leaderId, term: 1, committedOffset: 0, voters: named };
+      return { clusterId: 'c', leaderId, term: 1, committedOffset: 0, voters: named, features: [] };
     },
   };
   network.serve(

@@ -70,6 +70,16 @@ export class ControllerClient {
     return this.#controller('AutoCreateTopics', true, (c, o) => c.autoCreateTopics(request, o), options);
   }
 
+  /** A change that was made already is refused by its partition epoch, and the answer says how things stand. */
+  alterPartition(request: internal.AlterPartitionRequest, options?: ControllerCallOptions) {
+    return this.#controller('AlterPartition', true, (c, o) => c.alterPartition(request, o), options);
+  }
+
+  /** What is offline can be said twice. */
+  reportOfflineReplicas(request: internal.ReportOfflineReplicasRequest, options?: ControllerCallOptions) {
+    return this.#controller('ReportOfflineReplicas', true, (c, o) => c.reportOfflineReplicas(request, o), options);
+  }
+
   createTopics(request: v1.CreateTopicsRequest, options?: ControllerCallOptions) {
     return this.#admin('CreateTopics', (c, o) => c.createTopics(request, o), options);
   }

@@ -46,6 +46,8 @@ const MAKERS: readonly Maker[] = [
       endpoints: [{ name: 'CLIENT', host: 'host', port: 1 + random.below(9) }],
       rack: ['', 'a', 'b'][random.below(3)] ?? '',
       fenced: random.below(2) === 0,
+      features: [{ name: 'some.feature', minLevel: 1, maxLevel: 1 + random.below(3) }],
+      flushIntervalMessages: 1 + random.below(3),
     },
   }),
   (image, random) => {
@@ -82,6 +84,7 @@ const MAKERS: readonly Maker[] = [
       removingReplicas: replicas.slice(1, 1 + random.below(2)),
       eligibleLeaderReplicas: replicas.slice(2),
       lastKnownElr: replicas.slice(0, random.below(2)),
+      offlineReplicas: replicas.slice(random.below(3)),
     });
     return { $case: 'partition', partition };
   },
@@ -124,5 +127,11 @@ function pick<T>(values: readonly T[], random: Random): T | undefined {
 /** Each list of a change is there or not, empty or not. */
 function randomLists(random: Random) {
   const list = () => (random.below(2) === 0 ? undefined : { ids: [1, 2].slice(random.below(3)) });
-  return { addingReplicas: list(), removingReplicas: list(), eligibleLeaderReplicas: list(), lastKnownElr: list() };
+  return {
+    addingReplicas: list(),
+    removingReplicas: list(),
+    eligibleLeaderReplicas: list(),
+    lastKnownElr: list(),
+    offlineReplicas: list(),
+  };
 }

@@ -1,6 +1,7 @@
 /** A source of images that tests make of records; stands for a follower. */
 import { internal } from '@barnabas/protocol';
 import { MetadataDelta } from '../delta.js';
+import { announcedFeatures } from '../features.js';
 import { emptyImage } from '../image.js';
 import type { MetadataImage } from '../image.js';
 import type { MetadataPublisher, MetadataSource } from '../publisher.js';
@@ -48,7 +49,10 @@ export function broker(brokerId: number, fenced: boolean): NonNullable<internal.
     { name: 'INTERNAL', host: `broker-${brokerId}`, port: 7701 },
   ];
   const incarnationId = 'AAAAAAAAQAAAgAAAAAAAAA';
-  const registerBroker = { brokerId, incarnationId, brokerEpoch: brokerId, endpoints, rack: 'r', fenced };
+  const registerBroker = internal.RegisterBrokerRecord.create({
+    ...{ brokerId, incarnationId, brokerEpoch: brokerId, endpoints, rack: 'r', fenced },
+    features: announcedFeatures(),
+  });
   return { $case: 'registerBroker', registerBroker };
 }
 

@@ -10,7 +10,7 @@
  */
 import { deferred } from '@barnabas/common';
 import type { Clock, Deferred, Logger, Random, Timer, Timers } from '@barnabas/common';
-import { randomUuid } from '@barnabas/metadata';
+import { announcedFeatures, randomUuid } from '@barnabas/metadata';
 import type { MetadataImage, MetadataSource } from '@barnabas/metadata';
 import type { ControllerClient } from '@barnabas/metadata/follower';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
@@ -20,6 +20,8 @@ export interface LifecycleOptions {
   readonly nodeId: number;
   /** Empty if it has none. */
   readonly rack: string;
+  /** log.flush.interval.messages, as the broker was started with it. */
+  readonly flushIntervalMessages: number;
   readonly controller: Pick<ControllerClient, 'registerBroker' | 'brokerHeartbeat'>;
   readonly source: MetadataSource;
   readonly heartbeatIntervalMs: number;
@@ -133,7 +135,7 @@ export class BrokerLifecycle {
   }
 
   async #register(deadline: number): Promise<void> {
-    const { nodeId, rack, controller, clock, registrationTimeoutMs, logger } = this.options;
+    const { nodeId, rack, flushIntervalMessages, controller, clock, registrationTimeoutMs, logger } = this.options;
     const left = Math.min(registrationTimeoutMs, deadline - clock.monotonic());
     const request = {
       brokerId: nodeId,
@@ -142,6 +144,8 @@ export class BrokerLifecycle {
       endpoints: this.#endpoints,
       rack,
       previousBrokerEpoch: -1,
+      features: announcedFeatures(),
+      flushIntervalMessages,
     };
     const { brokerEpoch } = await controller.registerBroker(request, this.#within(left));
     this.#brokerEpoch = brokerEpoch;

@@ -114,7 +114,10 @@ export class ScriptedController {
     this.registrations.set(brokerId, { epoch: brokerEpoch, fenced: true });
     this.append({
       $case: 'registerBroker',
-      registerBroker: { brokerId, incarnationId, brokerEpoch, endpoints, rack, fenced: true },
+      registerBroker: internal.RegisterBrokerRecord.create({
+        ...{ brokerId, incarnationId, brokerEpoch, endpoints, rack },
+        fenced: true,
+      }),
     });
     return { brokerEpoch, clusterId: CLUSTER_ID };
   }

@@ -1,11 +1,11 @@
 /** What a broker must say about itself to be registered. */
-import { isUuid } from '@barnabas/metadata';
+import { featuresFrom, isUuid, supportsLevel } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
-import { MAX_BROKER_ID, MAX_ENDPOINTS, MAX_NAME_LENGTH } from './limits.js';
+import { MAX_BROKER_ID, MAX_ENDPOINTS, MAX_FEATURES, MAX_NAME_LENGTH } from './limits.js';
 
-/** Throws INCONSISTENT_CLUSTER_ID or INVALID_REGISTRATION. */
+/** Throws INCONSISTENT_CLUSTER_ID, INVALID_REGISTRATION or UNSUPPORTED_VERSION. */
 export function checkRegistration(image: MetadataImage, request: internal.RegisterBrokerRequest): void {
   if (request.clusterId !== '' && request.clusterId !== image.clusterId) {
     throw new BarnabasError(
@@ -15,13 +15,32 @@ export function checkRegistration(image: MetadataImage, request: internal.Regist
   }
   const problem = registrationProblem(request);
   if (problem !== undefined) throw new BarnabasError('INVALID_REGISTRATION', `broker ${request.brokerId}: ${problem}`);
+  checkFeatures(image, request);
+}
+
+/** A broker that does not know what the metadata log may hold would stop at the first such record. */
+function checkFeatures(image: MetadataImage, request: internal.RegisterBrokerRequest): void {
+  const supported = featuresFrom(request.features);
+  for (const [name, level] of image.features) {
+    if (supportsLevel(supported, name, level)) continue;
+    throw new BarnabasError(
+      'UNSUPPORTED_VERSION',
+      `broker ${request.brokerId} does not support ${name} ${level}, which this cluster is at: upgrade the broker`,
+      { brokerId: request.brokerId, feature: name, level },
+    );
+  }
 }
 
 function registrationProblem(request: internal.RegisterBrokerRequest): string | undefined {
-  const { brokerId, incarnationId, endpoints, rack } = request;
+  const { brokerId, incarnationId, endpoints, rack, features, flushIntervalMessages } = request;
   if (!Number.isInteger(brokerId) || brokerId < 0 || brokerId > MAX_BROKER_ID) return 'its id must not be negative';
   if (!isUuid(incarnationId)) return 'its incarnation id must be a UUID in base64url';
   if (rack.length > MAX_NAME_LENGTH) return `its rack must have at most ${MAX_NAME_LENGTH} characters`;
+  if (features.length > MAX_FEATURES) return `it must announce at most ${MAX_FEATURES} features`;
+  const inverted = features.find(({ minLevel, maxLevel }) => minLevel < 0 || maxLevel < minLevel);
+  if (inverted !== undefined) return `its range of feature ${inverted.name} is empty`;
+  if (features.some(({ name }) => name === '' || name.length > MAX_NAME_LENGTH)) return 'its features must have names';
+  if (flushIntervalMessages < 0) return 'its log.flush.interval.messages must not be negative';
   if (endpoints.length === 0) return 'it must have an endpoint';
   if (endpoints.length > MAX_ENDPOINTS) return `it must have at most ${MAX_ENDPOINTS} endpoints`;
   if (new Set(endpoints.map(({ name }) => name)).size < endpoints.length) return 'its endpoints must differ in name';

@@ -52,8 +52,8 @@ test('in controlled shutdown leaderships move first, and the broker goes when th
   expect(core.heartbeat(1, { wantShutDown: true })).toEqual({ caughtUp: true, fenced: false, shouldShutDown: false });
   expect(core.show('a', 0)).toBe('leader 2 at 1, isr 2,3');
   expect(core.show('a', 1)).toBe('leader 2 at 0, isr 2,3');
-  // Nobody has the third: it has no leader, and its ISR still says who holds it.
-  expect(core.show('a', 2)).toBe('leader -1 at 1, isr 1');
+  // Nobody else has the third: it leads it until it goes.
+  expect(core.show('a', 2)).toBe('leader 1 at 0, isr 1');
 
   const moved = core.image.offset;
   expect(core.heartbeat(1, { wantShutDown: true }).shouldShutDown).toBe(false);
@@ -62,6 +62,8 @@ test('in controlled shutdown leaderships move first, and the broker goes when th
   expect(core.heartbeat(1, { wantShutDown: true }).shouldShutDown).toBe(false);
   core.heartbeat(3, { metadataOffset: moved });
   expect(core.heartbeat(1, { wantShutDown: true })).toEqual({ caughtUp: true, fenced: true, shouldShutDown: true });
+  // Its ISR still says who holds it.
+  expect(core.show('a', 2)).toBe('leader -1 at 1, isr 1');
 });
 
 test('a silent broker is fenced after exactly its session, with all its partitions in one decision', () => {

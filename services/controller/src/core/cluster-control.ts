@@ -15,16 +15,17 @@
  * DUPLICATE_BROKER_REGISTRATION, BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH.
  */
 import { present } from '@barnabas/common';
-import { NO_LEADER } from '@barnabas/metadata';
 import type { BrokerImage, EndpointImage, MetadataImage } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import type { BrokerSessions } from './broker-sessions.js';
+import { serves } from './broker-standing.js';
 import { checkRegistration } from './broker-registration.js';
 import { Plan, answer } from './decision.js';
 import type { Decision } from './decision.js';
-import { reelect } from './leader-election.js';
+import { changePartitions, reelect } from './leader-election.js';
 import type { ControllerSettings } from './settings.js';
+import { configuredAsRegistered } from './topic-rules.js';
 
 export class ClusterControl {
   constructor(
@@ -45,12 +46,12 @@ export class ClusterControl {
       this.#refuseDuplicate(existing, request, nowMs);
     }
     const plan = new Plan(image);
-    const { brokerId, incarnationId, rack, endpoints } = request;
+    const { brokerId, incarnationId, rack, endpoints, features, flushIntervalMessages } = request;
     const brokerEpoch = plan.nextOffset;
-    const registerBroker = { brokerId, incarnationId, brokerEpoch, endpoints, rack, fenced: true };
+    const says = { endpoints, rack, features, flushIntervalMessages };
+    const registerBroker = { brokerId, incarnationId, brokerEpoch, fenced: true, ...says };
     plan.add([{ record: { $case: 'registerBroker', registerBroker } }]);
-    // The earlier incarnation may still have led.
-    this.#moveAwayFrom(plan, brokerId);
+    if (existing !== undefined) this.#restarted(plan, existing, request.previousBrokerEpoch);
     return plan.decide({ brokerEpoch, clusterId: image.clusterId });
   }
 
@@ -129,7 +130,7 @@ export class ClusterControl {
     reelect(
       plan,
       this.settings.defaults,
-      ({ leader, replicas }) => leader === NO_LEADER && replicas.includes(broker.id),
+      ({ leader, replicas }) => replicas.includes(broker.id) && !serves(plan.image.brokers.get(leader)),
     );
     return plan.decide({ caughtUp: true, fenced: false, shouldShutDown: false });
   }
@@ -160,6 +161,23 @@ export class ClusterControl {
     const plan = new Plan(image);
     this.#fence(plan, broker);
     return plan.decide({ caughtUp, fenced: true, shouldShutDown: true });
+  }
+
+  /**
+   * A new incarnation: the earlier one may still have led. If it did not stop in good order, it may have
+   * lost what it had not synced.
+   */
+  #restarted(plan: Plan, earlier: BrokerImage, previousBrokerEpoch: number): void {
+    const { id } = earlier;
+    const asRegistered = configuredAsRegistered(earlier);
+    const wasUnclean = previousBrokerEpoch !== earlier.epoch;
+    changePartitions(plan, this.settings.defaults, ({ topic, partition }, elections) => {
+      const { leader, isr, eligibleLeaderReplicas, offlineReplicas } = partition;
+      const counts = leader === id || isr.includes(id) || eligibleLeaderReplicas.includes(id);
+      if (!counts && !offlineReplicas.includes(id)) return undefined;
+      const mayMissRecords = wasUnclean && counts && elections.rulesOf(topic).mayLoseWrites(asRegistered);
+      return { restarted: id, ...(mayMissRecords ? { mayMissRecords: id } : {}) };
+    });
   }
 
   #fence(plan: Plan, broker: BrokerImage): void {

@@ -1,12 +1,17 @@
 export * from './bootstrap.js';
 export * from './broker-sessions.js';
+export * from './broker-standing.js';
 export * from './cluster-control.js';
 export * from './config-control.js';
 export * from './decision.js';
+export * from './isr-control.js';
 export * from './leader-election.js';
 export * from './limits.js';
+export * from './partition-change.js';
 export * from './producer-id-control.js';
+export * from './replica-assignment.js';
 export * from './replica-placement.js';
 export type * from './settings.js';
 export * from './timeline.js';
 export * from './topic-control.js';
+export * from './topic-rules.js';

@@ -1,90 +1,88 @@
 /**
- * Who leads a partition and who is in sync when brokers come and go.
- *
- * The rule, for one partition:
- *   1  who no longer serves leaves the ISR, unless nobody would be left: the last ones stay in it,
- *      since they alone are known to hold everything
- *   2  a leader that serves stays
- *   3  else the first replica that serves and is in the ISR leads
- *   4  else, where unclean.leader.election.enable, the first replica that serves leads with an ISR of
- *      itself; records that only others held are lost
- *   5  else nobody leads until one of the ISR is back
- *
- * "Serves" means neither fenced nor in controlled shutdown, so that one rule moves leaderships away
- * from brokers that die and from those that want to stop, and gives them back.
+ * Elections and everything else that happens to many partitions at once, planned in one decision. What
+ * becomes of each is said in partition-change.ts.
  */
-import { NO_LEADER, effectiveTopicValue } from '@barnabas/metadata';
-import type { BrokerImage, ConfiguredBroker, MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
+import { METADATA_VERSION, REPLICATION_METADATA_VERSION } from '@barnabas/metadata';
+import type { ConfiguredBroker, MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
 import type { internal } from '@barnabas/protocol';
+import { standingsOf } from './broker-standing.js';
+import type { Standings } from './broker-standing.js';
 import type { Plan, Unit } from './decision.js';
+import { changePartition, changeRecord } from './partition-change.js';
+import type { PartitionEvent } from './partition-change.js';
+import { TopicRules } from './topic-rules.js';
 
-export function serves(broker: BrokerImage | undefined): boolean {
-  return broker !== undefined && !broker.fenced && !broker.inControlledShutdown;
+/** A partition and where it belongs. */
+export interface PartitionAt {
+  readonly topic: TopicImage;
+  readonly number: number;
+  readonly partition: PartitionImage;
 }
 
-/** Leader and ISR that a partition should have. */
-export interface Leadership {
-  readonly leader: number;
-  readonly isr: readonly number[];
+/** Whether the metadata log may hold what replication needs. */
+export function isReplicationServed(image: MetadataImage): boolean {
+  return (image.features.get(METADATA_VERSION) ?? 0) >= REPLICATION_METADATA_VERSION;
 }
 
-export function elect(
-  partition: Pick<PartitionImage, 'replicas' | 'isr' | 'leader'>,
-  isServing: (broker: number) => boolean,
-  uncleanAllowed: () => boolean,
-): Leadership {
-  const remaining = partition.isr.filter(isServing);
-  const isr = remaining.length === 0 ? partition.isr : remaining;
-  if (isr.includes(partition.leader) && isServing(partition.leader)) return { leader: partition.leader, isr };
-  const inSync = partition.replicas.find((replica) => isServing(replica) && isr.includes(replica));
-  if (inSync !== undefined) return { leader: inSync, isr };
-  const outOfSync = partition.replicas.find(isServing);
-  if (outOfSync !== undefined && uncleanAllowed()) return { leader: outOfSync, isr: [outOfSync] };
-  return { leader: NO_LEADER, isr };
+/** What partitions of one image become, with whatever they have in common looked up once. */
+export class PartitionElections {
+  readonly standings: Standings;
+  readonly #rules = new Map<string, TopicRules>();
+  readonly #remembersLeaders: boolean;
+
+  constructor(
+    private readonly image: MetadataImage,
+    private readonly defaults: ConfiguredBroker,
+  ) {
+    this.standings = standingsOf(image);
+    this.#remembersLeaders = isReplicationServed(image);
+  }
+
+  rulesOf({ name }: TopicImage): TopicRules {
+    const known = this.#rules.get(name);
+    if (known !== undefined) return known;
+    const rules = new TopicRules(this.image, name, this.defaults);
+    this.#rules.set(name, rules);
+    return rules;
+  }
+
+  /** The record that follows from the event; undefined if nothing changes. */
+  change({ topic, number, partition }: PartitionAt, event: PartitionEvent): internal.MetadataRecord | undefined {
+    const { standings } = this;
+    const surroundings = { standings, rules: this.rulesOf(topic), remembersLeaders: this.#remembersLeaders };
+    const change = changePartition(partition, event, surroundings);
+    return changeRecord({ topicId: topic.id, partition: number }, partition, change);
+  }
 }
 
 /**
- * Plans what the brokers of `plan.image` make necessary for the partitions that `concerns` picks.
+ * Plans what happens to those partitions of `plan.image` for which there is an event.
  * Goes through all partitions: coming and going of brokers is rare, and 100,000 partitions take
  * milliseconds, while an index of who holds what would cost at every change.
  */
-export function reelect(
+export function changePartitions(
   plan: Plan,
   defaults: ConfiguredBroker,
-  concerns: (partition: PartitionImage) => boolean,
+  eventOf: (at: PartitionAt, elections: PartitionElections) => PartitionEvent | undefined,
 ): void {
-  const { image } = plan;
-  const serving = new Set([...image.brokers.values()].filter(serves).map(({ id }) => id));
+  const elections = new PartitionElections(plan.image, defaults);
   const units: Unit[] = [];
-  for (const topic of image.topics.values()) {
+  for (const topic of plan.image.topics.values()) {
     for (const [number, partition] of topic.partitions.entries()) {
-      if (!concerns(partition)) continue;
-      const change = changeOf(image, topic, partition, serving, defaults);
-      if (change !== undefined) units.push([changeRecord(topic, number, change)]);
+      const at = { topic, number, partition };
+      const event = eventOf(at, elections);
+      const record = event === undefined ? undefined : elections.change(at, event);
+      if (record !== undefined) units.push([record]);
     }
   }
   plan.addAll(units);
 }
 
-type Change = Pick<internal.PartitionChangeRecord, 'leader' | 'isr'>;
-
-function changeOf(
-  image: MetadataImage,
-  topic: TopicImage,
-  partition: PartitionImage,
-  serving: ReadonlySet<number>,
+/** What brokers' coming and going makes of the partitions that `concerns` picks. */
+export function reelect(
+  plan: Plan,
   defaults: ConfiguredBroker,
-): Change | undefined {
-  const isUncleanAllowed = () => effectiveTopicValue(image, topic.name, 'unclean.leader.election.enable', defaults);
-  const { leader, isr } = elect(partition, (id) => serving.has(id), isUncleanAllowed);
-  const sameIsr = isr.length === partition.isr.length && isr.every((id, index) => id === partition.isr[index]);
-  if (leader === partition.leader && sameIsr) return undefined;
-  return {
-    ...(leader === partition.leader ? {} : { leader }),
-    ...(sameIsr ? {} : { isr: { ids: [...isr] } }),
-  };
-}
-
-function changeRecord(topic: TopicImage, partition: number, change: Change): internal.MetadataRecord {
-  return { record: { $case: 'partitionChange', partitionChange: { topicId: topic.id, partition, ...change } } };
+  concerns: (partition: PartitionImage) => boolean,
+): void {
+  changePartitions(plan, defaults, ({ partition }) => (concerns(partition) ? {} : undefined));
 }

@@ -5,17 +5,15 @@
  * Errors: INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT.
  */
 import type { Random } from '@barnabas/common';
-import type { MetadataImage } from '@barnabas/metadata';
+import { REPLICATION_METADATA_VERSION } from '@barnabas/metadata';
+import type { BrokerImage, MetadataImage } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
-import type { internal, v1 } from '@barnabas/protocol';
-import { serves } from './leader-election.js';
+import { internal } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
+import { serves } from './broker-standing.js';
+import { isReplicationServed } from './leader-election.js';
 import { placeReplicas } from './replica-placement.js';
-
-/**
- * Followers do not copy partitions yet: a second replica would hold nothing, and a topic must not
- * promise what it does not keep. Placement, elections and the ISR are written for any number.
- */
-const SERVED_REPLICATION_FACTOR = 1;
+import type { PlacementBroker } from './replica-placement.js';
 
 export interface AssignmentRequest {
   readonly image: MetadataImage;
@@ -51,41 +49,40 @@ export function partitionRecords(
       );
     }
     const place = { replicas, isr, leader, leaderEpoch: 0, partitionEpoch: 0 };
-    const none = { addingReplicas: [], removingReplicas: [], eligibleLeaderReplicas: [], lastKnownElr: [] };
-    return { record: { $case: 'partition', partition: { topicId, partition: first + index, ...place, ...none } } };
+    const partition = internal.PartitionRecord.create({ topicId, partition: first + index, ...place });
+    return { record: { $case: 'partition', partition } };
   });
 }
 
-function checkServed(replicationFactor: number): void {
+/** Throws INVALID_REPLICATION_FACTOR. */
+export function checkReplicationFactor(image: MetadataImage, replicationFactor: number): void {
   if (!Number.isInteger(replicationFactor) || replicationFactor < 1) {
     throw new BarnabasError(
       'INVALID_REPLICATION_FACTOR',
       `the replication factor must be at least 1, not ${replicationFactor}`,
     );
   }
-  if (replicationFactor > SERVED_REPLICATION_FACTOR) {
+  if (replicationFactor > 1 && !isReplicationServed(image)) {
     throw new BarnabasError(
       'INVALID_REPLICATION_FACTOR',
-      `replication factor ${replicationFactor} is not served by this version yet: use ${SERVED_REPLICATION_FACTOR}`,
+      `replication factor ${replicationFactor} needs metadata.version ${REPLICATION_METADATA_VERSION}: raise it with UpdateFeatures, or use 1`,
     );
   }
 }
 
 function chooseReplicas({ image, partitions, replicationFactor, existing, random }: AssignmentRequest): number[][] {
-  checkServed(replicationFactor);
-  const brokers = [...image.brokers.values()]
-    .sort((one, other) => one.id - other.id)
-    .map((broker) => ({ id: broker.id, rack: broker.rack, serving: serves(broker) }));
+  checkReplicationFactor(image, replicationFactor);
+  const brokers = placeableBrokers(image);
   if (!brokers.some(({ serving }) => serving)) {
     throw new BarnabasError(
       'INVALID_REPLICATION_FACTOR',
-      `none of the ${brokers.length} registered brokers serves at the moment: wait for one to start, then retry`,
+      `none of the ${brokers.length} brokers that may take replicas serves at the moment: wait for one to start, then retry`,
     );
   }
   if (replicationFactor > brokers.length) {
     throw new BarnabasError(
       'INVALID_REPLICATION_FACTOR',
-      `replication factor ${replicationFactor} is larger than the number of brokers, ${brokers.length}`,
+      `replication factor ${replicationFactor} is larger than the number of brokers that may take replicas, ${brokers.length}`,
     );
   }
   return placeReplicas({ brokers, partitions, replicationFactor, existing, random });
@@ -100,15 +97,40 @@ function checkByHand({ image, byHand, existing }: AssignmentRequest): readonly (
       'all partitions of a topic must have the same number of replicas, at least 1',
     );
   }
-  checkServed(size);
+  checkReplicationFactor(image, size);
   for (const list of lists) {
-    if (new Set(list).size < list.length) {
-      throw new BarnabasError('INVALID_REPLICA_ASSIGNMENT', `replicas ${list.join(', ')} name a broker twice`);
-    }
-    const unknown = list.find((id) => !image.brokers.has(id));
-    if (unknown !== undefined) {
-      throw new BarnabasError('INVALID_REPLICA_ASSIGNMENT', `broker ${unknown} is not registered`);
-    }
+    checkDistinct(list);
+    for (const id of list) checkMayTakeReplicas(image, id);
   }
   return lists;
+}
+
+/** Throws INVALID_REPLICA_ASSIGNMENT. */
+export function checkDistinct(replicas: readonly number[]): void {
+  if (new Set(replicas).size < replicas.length) {
+    throw new BarnabasError('INVALID_REPLICA_ASSIGNMENT', `replicas ${replicas.join(', ')} name a broker twice`);
+  }
+}
+
+/** Throws INVALID_REPLICA_ASSIGNMENT unless new replicas may be put on the broker. */
+export function checkMayTakeReplicas(image: MetadataImage, id: number): BrokerImage {
+  const broker = image.brokers.get(id);
+  if (broker === undefined) {
+    throw new BarnabasError('INVALID_REPLICA_ASSIGNMENT', `broker ${id} is not registered`);
+  }
+  if (broker.decommissioning) {
+    throw new BarnabasError(
+      'INVALID_REPLICA_ASSIGNMENT',
+      `broker ${id} is being decommissioned: choose another, or take its decommissioning back`,
+    );
+  }
+  return broker;
+}
+
+/** Where new replicas may be put, by id. */
+export function placeableBrokers(image: MetadataImage): PlacementBroker[] {
+  return [...image.brokers.values()]
+    .filter(({ decommissioning }) => !decommissioning)
+    .sort((one, other) => one.id - other.id)
+    .map((broker) => ({ id: broker.id, rack: broker.rack, serving: serves(broker) }));
 }

@@ -42,6 +42,48 @@ test('partitions are spread over the brokers that serve', () => {
   expect(leaders).toEqual([1, 1, 1, 2, 2, 2, 3, 3, 3]);
 });
 
+test('a topic has as many replicas as it asks for, or the default, all of them in sync while they serve', () => {
+  core = new CoreCluster({ defaultReplicationFactor: 2 });
+  for (const id of [1, 2]) core.join(id);
+  core.register(core.registration(3));
+  expect(core.createTopic('a')).toMatchObject({ replicationFactor: 2 });
+  expect([...core.partition('a', 0).isr].sort()).toEqual([1, 2]);
+  expect(core.run(core.topics.autoCreateTopics(core.image, ['b']))).toMatchObject([{ replicationFactor: 2 }]);
+  expect(core.createTopic('c', { replicationFactor: 3, configs: { 'min.insync.replicas': '3' } })).toMatchObject({
+    replicationFactor: 3,
+    error: undefined,
+  });
+  const { replicas, isr, leader, eligibleLeaderReplicas } = core.partition('c', 0);
+  expect([[...replicas].sort(), [...isr].sort()]).toEqual([
+    [1, 2, 3],
+    [1, 2],
+  ]);
+  expect([isr.includes(leader), eligibleLeaderReplicas]).toEqual([true, []]);
+  addPartitions('c', 2);
+  expect(core.partition('c', 1).replicas).toHaveLength(3);
+});
+
+test('a cluster that may still have nodes of the first release in it has no more than one replica', () => {
+  for (const id of [2, 3]) core.join(id);
+  core.write({ record: { $case: 'featureLevel', featureLevel: { name: 'metadata.version', level: 1 } } });
+  const refused = { code: ErrorCode.INVALID_REPLICATION_FACTOR, message: expect.stringMatching(/metadata.version 2/) };
+  expect(core.createTopic('a', { replicationFactor: 2 }).error).toEqual(refused);
+  expect(core.createTopic('a', { assignments: [{ replicas: [1, 2] }] }).error).toEqual(refused);
+  expect(core.createTopic('a', { replicationFactor: 1 }).error).toBeUndefined();
+});
+
+test('a broker that is being decommissioned gets no replicas', () => {
+  for (const id of [2, 3]) core.join(id);
+  const brokerEpoch = core.image.brokers.get(2)?.epoch ?? -1;
+  const change = { brokerId: 2, brokerEpoch, decommissioning: true };
+  core.write({ record: { $case: 'brokerRegistrationChange', brokerRegistrationChange: change } });
+  core.createTopic('a', { partitions: 10, replicationFactor: 2 });
+  const placed = core.image.topics.named('a')?.partitions.flatMap(({ replicas }) => replicas);
+  expect([...new Set(placed)].sort()).toEqual([1, 3]);
+  expect(core.createTopic('b', { replicationFactor: 3 }).error?.code).toBe(ErrorCode.INVALID_REPLICATION_FACTOR);
+  expect(core.createTopic('b', { assignments: [{ replicas: [2] }] }).error?.message).toMatch(/being decommissioned/);
+});
+
 test.each([
   ['', {}, ErrorCode.INVALID_TOPIC_EXCEPTION],
   ['..', {}, ErrorCode.INVALID_TOPIC_EXCEPTION],
@@ -56,7 +98,8 @@ test.each([
   ['a', { assignments: [{ replicas: [9] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
   ['a', { assignments: [{ replicas: [] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
   ['a', { assignments: [{ replicas: [1] }, { replicas: [1, 2] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
-  ['a', { assignments: [{ replicas: [1, 2] }] }, ErrorCode.INVALID_REPLICATION_FACTOR],
+  ['a', { assignments: [{ replicas: [1, 2] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
+  ['a', { assignments: [{ replicas: [1, 1] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
   ['a', { configs: { 'retention.mss': '1' } }, ErrorCode.INVALID_CONFIG],
   ['a', { configs: { 'retention.ms': 'x' } }, ErrorCode.INVALID_CONFIG],
   ['a', { configs: { 'cleanup.policy': 'compact' } }, ErrorCode.INVALID_CONFIG],
@@ -67,9 +110,9 @@ test.each([
   expect(core.image).toBe(before);
 });
 
-test('what is not served yet says so, and errors name what to do', () => {
+test('errors name what to do', () => {
   expect(core.createTopic('a', { replicationFactor: 3 }).error?.message).toMatch(
-    /3 is not served by this version yet: use 1/,
+    /3 is larger than the number of brokers that may take replicas, 1/,
   );
   expect(core.createTopic('a', { configs: { retention_ms: '1' } }).error?.message).toMatch(
     /nearest known key is retention.ms/,
@@ -140,7 +183,7 @@ test('without a broker that serves there is nowhere to put a topic', () => {
   empty.register(empty.registration(1));
   expect(empty.createTopic('a').error).toMatchObject({
     code: ErrorCode.INVALID_REPLICATION_FACTOR,
-    message: expect.stringMatching(/none of the 1 registered brokers serves/),
+    message: expect.stringMatching(/none of the 1 brokers that may take replicas serves/),
   });
 });
 

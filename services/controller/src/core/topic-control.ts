@@ -16,6 +16,7 @@ import { initialTopicConfig } from './config-control.js';
 import { Plan, answer, refusal } from './decision.js';
 import type { Decision } from './decision.js';
 import { MAX_NEW_PARTITIONS_PER_REQUEST, MAX_PARTITIONS_PER_TOPIC } from './limits.js';
+import { targetOf } from './partition-change.js';
 import { assignReplicas, partitionRecords } from './replica-assignment.js';
 import type { ControllerSettings } from './settings.js';
 
@@ -147,7 +148,8 @@ export class TopicControl {
         `${added} partitions are added to topic ${name}, but replicas are assigned for ${assignments.length}`,
       );
     }
-    const existing = topic.partitions.map(({ replicas }) => replicas);
+    // As they will be when reassignments under way are over: what is on its way out counts for nothing.
+    const existing = topic.partitions.map(targetOf);
     const replicationFactor = existing[0]?.length ?? this.settings.defaultReplicationFactor;
     const { image } = plan;
     const lists = assignReplicas({
@@ -219,7 +221,8 @@ function existingTopic(image: MetadataImage, name: string): TopicImage {
 }
 
 function created({ name, id: topicId, partitions }: TopicImage): v1.CreateTopicsResult {
-  const replicationFactor = partitions[0]?.replicas.length ?? 0;
+  const [first] = partitions;
+  const replicationFactor = first === undefined ? 0 : targetOf(first).length;
   return { name, topicId, partitions: partitions.length, replicationFactor, error: undefined };
 }
 

@@ -4,12 +4,14 @@
  * All but FollowMetadata and DescribeQuorum answer NOT_CONTROLLER, with the active controller in the
  * message, when this one is not active. Other errors: core/cluster-control.ts for RegisterBroker and
  * BrokerHeartbeat, core/producer-id-control.ts for AllocateProducerIds, core/topic-control.ts for
- * AutoCreateTopics (each topic's own), runtime/metadata-feeds.ts for FollowMetadata.
+ * AutoCreateTopics (each topic's own), core/isr-control.ts for AlterPartition (each partition's own) and
+ * ReportOfflineReplicas, runtime/metadata-feeds.ts for FollowMetadata.
  */
+import { announcedFeatures } from '@barnabas/metadata';
 import { internal } from '@barnabas/protocol';
 import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
-import { allocateProducerIds } from '../core/index.js';
+import { allocateProducerIds, alterPartitions, reportOffline } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
 import { quorumView } from '../runtime/quorum-view.js';
 
@@ -32,6 +34,8 @@ export function controllerService(runtime: ControllerRuntime): ServiceRegistrati
       );
       return { results, metadataOffset: runtime.timeline.committed.offset };
     },
+    alterPartition: (request, context) => alterPartition(runtime, request, context),
+    reportOfflineReplicas: (request, context) => reportOfflineReplicas(runtime, request, context),
     describeQuorum: async () => describeQuorum(runtime),
     followMetadata: (request, stream) => runtime.feeds.add(request, stream),
   };
@@ -71,11 +75,36 @@ async function brokerHeartbeat(
   return response;
 }
 
+async function alterPartition(
+  runtime: ControllerRuntime,
+  { brokerId, brokerEpoch, partitions }: internal.AlterPartitionRequest,
+  context: CallContext,
+): Promise<internal.AlterPartitionResponse> {
+  const results = await runtime.submit((image) => {
+    const leader = runtime.cluster.registered(image, brokerId, brokerEpoch);
+    return alterPartitions(image, leader, partitions, runtime.settings.defaults);
+  }, timeoutOf(context));
+  return { results };
+}
+
+async function reportOfflineReplicas(
+  runtime: ControllerRuntime,
+  { brokerId, brokerEpoch, replicas }: internal.ReportOfflineReplicasRequest,
+  context: CallContext,
+): Promise<internal.ReportOfflineReplicasResponse> {
+  await runtime.submit((image) => {
+    const holder = runtime.cluster.registered(image, brokerId, brokerEpoch);
+    return reportOffline(image, holder, replicas, runtime.settings.defaults);
+  }, timeoutOf(context));
+  return { metadataOffset: runtime.timeline.committed.offset };
+}
+
 function describeQuorum({ raft, timeline }: ControllerRuntime): internal.DescribeQuorumResponse {
   const { clusterId } = timeline.committed;
+  const features = announcedFeatures();
   const { leaderId, voters } = quorumView(raft);
   const { term = 0, commitIndex = -1 } = raft?.status ?? {};
-  return { clusterId, leaderId, term, committedOffset: commitIndex + 1, voters: [...voters] };
+  return { clusterId, leaderId, term, committedOffset: commitIndex + 1, voters: [...voters], features };
 }
 
 function timeoutOf(context: CallContext): number {

@@ -90,6 +90,10 @@ export class ControllerRuntime implements StateMachine {
     return quorumView(this.#raft).leaderId;
   }
 
+  get settings(): ControllerSettings {
+    return this.options.settings;
+  }
+
   get raft(): RaftNode | undefined {
     return this.#raft;
   }

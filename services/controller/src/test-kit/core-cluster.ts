@@ -1,8 +1,17 @@
 /** The controller's core alone, with time moved by hand: each decision is replayed at once. For tests. */
 import { SeededRandom } from '@barnabas/common';
-import type { MetadataImage, PartitionImage } from '@barnabas/metadata';
+import { announcedFeatures } from '@barnabas/metadata';
+import type { BrokerImage, MetadataImage, PartitionImage } from '@barnabas/metadata';
 import { internal, v1 } from '@barnabas/protocol';
-import { BrokerSessions, ClusterControl, Timeline, TopicControl, bootstrapCluster } from '../core/index.js';
+import {
+  BrokerSessions,
+  ClusterControl,
+  Timeline,
+  TopicControl,
+  alterPartitions,
+  bootstrapCluster,
+  reportOffline,
+} from '../core/index.js';
 import type { ControllerSettings, Decision } from '../core/index.js';
 import { controllerConfig, settingsOf } from '../config.js';
 
@@ -49,7 +58,9 @@ export class CoreCluster {
   registration(brokerId: number, change: Partial<internal.RegisterBrokerRequest> = {}): internal.RegisterBrokerRequest {
     const incarnationId = UUIDS[this.#incarnations++ % UUIDS.length] ?? '';
     const endpoints = [{ name: 'CLIENT', host: `host-${brokerId}`, port: 7700 }];
-    return { brokerId, clusterId: '', incarnationId, endpoints, rack: '', previousBrokerEpoch: -1, ...change };
+    const features = announcedFeatures();
+    const says = { clusterId: '', endpoints, rack: '', previousBrokerEpoch: -1, features, flushIntervalMessages: 1 };
+    return { brokerId, incarnationId, ...says, ...change };
   }
 
   register(request: internal.RegisterBrokerRequest): internal.RegisterBrokerResponse {
@@ -89,7 +100,7 @@ export class CoreCluster {
     return result;
   }
 
-  /** A topic that is not served yet in every respect: with any replicas. */
+  /** A topic with these replicas, all in sync. */
   writeTopic(name: string, ...replicaLists: readonly (readonly number[])[]): void {
     const topicId = `id of ${name}`;
     const records = replicaLists.map((list, partition): internal.MetadataRecord => {
@@ -100,15 +111,54 @@ export class CoreCluster {
     this.write({ record: { $case: 'topic', topic: { name, topicId } } }, ...records);
   }
 
+  /** The leader of a partition asks for an ISR, on what the partition is now. */
+  alterPartition(
+    topic: string,
+    partition: number,
+    isr: readonly number[],
+    change: Partial<internal.AlterPartitionEntry> = {},
+    sender = this.partition(topic, partition).leader,
+  ): internal.AlterPartitionResult {
+    const { leaderEpoch, partitionEpoch } = this.partition(topic, partition);
+    const topicId = this.image.topics.named(topic)?.id ?? '';
+    const members = isr.map((id) => ({ brokerId: id, brokerEpoch: this.image.brokers.get(id)?.epoch ?? -1 }));
+    const entry = { topicId, partition, leaderEpoch, partitionEpoch, isr: members, ...change };
+    const [result] = this.run(alterPartitions(this.image, this.broker(sender), [entry], this.settings.defaults));
+    if (result === undefined) throw new Error('a result for each partition');
+    return result;
+  }
+
+  /** A broker cannot use its replica of a partition. */
+  reportOffline(
+    brokerId: number,
+    topic: string,
+    partition = 0,
+    leaderEpoch = this.partition(topic, partition).leaderEpoch,
+  ): void {
+    const topicId = this.image.topics.named(topic)?.id ?? '';
+    const replicas = [{ topicId, partition, leaderEpoch }];
+    this.run(reportOffline(this.image, this.broker(brokerId), replicas, this.settings.defaults));
+  }
+
+  broker(id: number): BrokerImage {
+    const broker = this.image.brokers.get(id);
+    if (broker === undefined) throw new Error(`no broker ${id}`);
+    return broker;
+  }
+
   partition(topic: string, partition: number): PartitionImage {
     const state = this.image.topics.named(topic)?.partitions[partition];
     if (state === undefined) throw new Error(`no partition ${topic}-${partition}`);
     return state;
   }
 
-  /** A partition in one line: who leads at which epoch, who is in sync. */
+  /** A partition in one line: who leads at which epoch, who is in sync, and what else there is. */
   show(topic: string, partition = 0): string {
-    const { leader, leaderEpoch, isr } = this.partition(topic, partition);
-    return `leader ${leader} at ${leaderEpoch}, isr ${isr.join(',')}`;
+    const { leader, leaderEpoch, isr, eligibleLeaderReplicas, offlineReplicas } = this.partition(topic, partition);
+    const more = [
+      ...(eligibleLeaderReplicas.length === 0 ? [] : [`elr ${eligibleLeaderReplicas.join(',')}`]),
+      ...(offlineReplicas.length === 0 ? [] : [`offline ${offlineReplicas.join(',')}`]),
+    ];
+    return [`leader ${leader} at ${leaderEpoch}, isr ${isr.join(',')}`, ...more].join(', ');
   }
 }

@@ -30,7 +30,8 @@ export class FakeController {
   readonly services: readonly ServiceRegistration[] = [
     service(internal.ControllerServiceDefinition, {
       ...refuseAll(internal.ControllerServiceDefinition),
-      describeQuorum: async () => ({ clusterId: CLUSTER_ID, leaderId: 1, term: 1, committedOffset: 0, voters: [] }),
+      describeQuorum: async () =>
+        internal.DescribeQuorumResponse.create({ clusterId: CLUSTER_ID, leaderId: 1, term: 1 }),
       followMetadata: ({ fromOffset }, stream) => {
         this.#followers.add(stream);
         stream.handle({ onMessage() {}, onClose: () => this.#followers.delete(stream) });
@@ -63,7 +64,12 @@ export class FakeController {
     const brokerEpoch = this.#records.length;
     this.write({
       $case: 'registerBroker',
-      registerBroker: { brokerId: id, incarnationId: `${id}`, brokerEpoch, endpoints, rack: '', fenced: false },
+      registerBroker: internal.RegisterBrokerRecord.create({
+        brokerId: id,
+        incarnationId: `${id}`,
+        brokerEpoch,
+        endpoints,
+      }),
     });
   }
 

@@ -9,7 +9,7 @@ import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import { CreateTopicsResult } from "../../v1/admin_service.js";
 import { Error } from "../../v1/error.js";
-import { Endpoint, MetadataRecord } from "./metadata_record.js";
+import { Endpoint, FeatureRange, MetadataRecord } from "./metadata_record.js";
 
 /** A broker joins. */
 export interface RegisterBrokerRequest {
@@ -30,6 +30,13 @@ export interface RegisterBrokerRequest {
    * hold everything committed (KIP-966).
    */
   previousBrokerEpoch: number;
+  /**
+   * The feature levels that this broker can work with; none means metadata.version 1 and nothing else.
+   * UNSUPPORTED_VERSION where the cluster is outside of them.
+   */
+  features: FeatureRange[];
+  /** log.flush.interval.messages that this broker was started with; 0 means 1. */
+  flushIntervalMessages: number;
 }
 
 /** It has joined, fenced. */
@@ -191,9 +198,11 @@ export interface AlterPartitionResult {
   partition: number;
   /**
    * FENCED_LEADER_EPOCH (or NOT_CONTROLLER for an epoch that is ahead), INVALID_UPDATE_VERSION (another
-   * partition epoch), INELIGIBLE_REPLICA (a member is fenced, leaving, or has restarted),
-   * INVALID_REQUEST, UNKNOWN_TOPIC_ID, NEW_LEADER_ELECTED (done, and with it the sender's leadership
-   * is over); absent on success. Either way the rest says how the partition stands now, where it exists.
+   * partition epoch), INELIGIBLE_REPLICA (a member is fenced, has restarted, or is new and leaving),
+   * INVALID_REQUEST, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, NEW_LEADER_ELECTED (done, and with it
+   * the leader epoch is over: a reassignment was completed, or a broker that shuts down could hand over);
+   * absent on success. Either way the rest says how the partition stands now, where it exists. The
+   * ISR may be smaller than what was asked for: members that are leaving are not kept where others are enough.
    */
   error:
     | Error
@@ -206,6 +215,11 @@ export interface AlterPartitionResult {
   isr: number[];
   /** The partition's epoch. */
   partitionEpoch: number;
+  /**
+   * Out of the ISR, but eligible to lead. While there is any, the high watermark must not advance, whatever
+   * min.insync.replicas the leader knows: they are counted on to hold everything committed (KIP-966).
+   */
+  eligibleLeaderReplicas: number[];
 }
 
 /** Tells of replicas that cannot be used. */
@@ -250,6 +264,8 @@ export interface DescribeQuorumResponse {
   committedOffset: number;
   /** The voters. */
   voters: QuorumVoter[];
+  /** The feature levels that this controller can work with. */
+  features: FeatureRange[];
 }
 
 /** A voter. */
@@ -267,7 +283,16 @@ export interface QuorumVoter {
 }
 
 function createBaseRegisterBrokerRequest(): RegisterBrokerRequest {
-  return { brokerId: 0, clusterId: "", incarnationId: "", endpoints: [], rack: "", previousBrokerEpoch: 0 };
+  return {
+    brokerId: 0,
+    clusterId: "",
+    incarnationId: "",
+    endpoints: [],
+    rack: "",
+    previousBrokerEpoch: 0,
+    features: [],
+    flushIntervalMessages: 0,
+  };
 }
 
 export const RegisterBrokerRequest = {
@@ -289,6 +314,12 @@ export const RegisterBrokerRequest = {
     }
     if (message.previousBrokerEpoch !== 0) {
       writer.uint32(48).int64(message.previousBrokerEpoch);
+    }
+    for (const v of message.features) {
+      FeatureRange.encode(v!, writer.uint32(58).fork()).ldelim();
+    }
+    if (message.flushIntervalMessages !== 0) {
+      writer.uint32(64).int64(message.flushIntervalMessages);
     }
     return writer;
   },
@@ -342,6 +373,20 @@ export const RegisterBrokerRequest = {
 
           message.previousBrokerEpoch = longToNumber(reader.int64() as Long);
           continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.features.push(FeatureRange.decode(reader, reader.uint32()));
+          continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.flushIntervalMessages = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -362,6 +407,8 @@ export const RegisterBrokerRequest = {
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.rack = object.rack ?? "";
     message.previousBrokerEpoch = object.previousBrokerEpoch ?? 0;
+    message.features = object.features?.map((e) => FeatureRange.fromPartial(e)) || [];
+    message.flushIntervalMessages = object.flushIntervalMessages ?? 0;
     return message;
   },
 };
@@ -1367,7 +1414,16 @@ export const AlterPartitionResponse = {
 };
 
 function createBaseAlterPartitionResult(): AlterPartitionResult {
-  return { topicId: "", partition: 0, error: undefined, leader: 0, leaderEpoch: 0, isr: [], partitionEpoch: 0 };
+  return {
+    topicId: "",
+    partition: 0,
+    error: undefined,
+    leader: 0,
+    leaderEpoch: 0,
+    isr: [],
+    partitionEpoch: 0,
+    eligibleLeaderReplicas: [],
+  };
 }
 
 export const AlterPartitionResult = {
@@ -1395,6 +1451,11 @@ export const AlterPartitionResult = {
     if (message.partitionEpoch !== 0) {
       writer.uint32(56).int32(message.partitionEpoch);
     }
+    writer.uint32(66).fork();
+    for (const v of message.eligibleLeaderReplicas) {
+      writer.int32(v);
+    }
+    writer.ldelim();
     return writer;
   },
 
@@ -1464,6 +1525,23 @@ export const AlterPartitionResult = {
 
           message.partitionEpoch = reader.int32();
           continue;
+        case 8:
+          if (tag === 64) {
+            message.eligibleLeaderReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 66) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.eligibleLeaderReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1485,6 +1563,7 @@ export const AlterPartitionResult = {
     message.leaderEpoch = object.leaderEpoch ?? 0;
     message.isr = object.isr?.map((e) => e) || [];
     message.partitionEpoch = object.partitionEpoch ?? 0;
+    message.eligibleLeaderReplicas = object.eligibleLeaderReplicas?.map((e) => e) || [];
     return message;
   },
 };
@@ -1703,7 +1782,7 @@ export const DescribeQuorumRequest = {
 };
 
 function createBaseDescribeQuorumResponse(): DescribeQuorumResponse {
-  return { clusterId: "", leaderId: 0, term: 0, committedOffset: 0, voters: [] };
+  return { clusterId: "", leaderId: 0, term: 0, committedOffset: 0, voters: [], features: [] };
 }
 
 export const DescribeQuorumResponse = {
@@ -1722,6 +1801,9 @@ export const DescribeQuorumResponse = {
     }
     for (const v of message.voters) {
       QuorumVoter.encode(v!, writer.uint32(42).fork()).ldelim();
+    }
+    for (const v of message.features) {
+      FeatureRange.encode(v!, writer.uint32(50).fork()).ldelim();
     }
     return writer;
   },
@@ -1768,6 +1850,13 @@ export const DescribeQuorumResponse = {
 
           message.voters.push(QuorumVoter.decode(reader, reader.uint32()));
           continue;
+        case 6:
+          if (tag !== 50) {
+            break;
+          }
+
+          message.features.push(FeatureRange.decode(reader, reader.uint32()));
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1787,6 +1876,7 @@ export const DescribeQuorumResponse = {
     message.term = object.term ?? 0;
     message.committedOffset = object.committedOffset ?? 0;
     message.voters = object.voters?.map((e) => QuorumVoter.fromPartial(e)) || [];
+    message.features = object.features?.map((e) => FeatureRange.fromPartial(e)) || [];
     return message;
   },
 };

@@ -68,6 +68,26 @@ export interface RegisterBrokerRecord {
   rack: string;
   /** Begins fenced, until it has caught up. */
   fenced: boolean;
+  /**
+   * The feature levels that it can work with; a feature that is not named: only its absence, and
+   * metadata.version 1.
+   */
+  features: FeatureRange[];
+  /**
+   * log.flush.interval.messages as it was started with: what a crash of this incarnation may cost, where
+   * neither the topic nor the metadata log says otherwise. 0 means 1: nothing.
+   */
+  flushIntervalMessages: number;
+}
+
+/** What a node supports of a feature (KIP-584). */
+export interface FeatureRange {
+  /** Its name. */
+  name: string;
+  /** Lowest level. */
+  minLevel: number;
+  /** Highest level. */
+  maxLevel: number;
 }
 
 /** A broker is gone for good. */
@@ -132,8 +152,13 @@ export interface PartitionRecord {
   removingReplicas: number[];
   /** Out of the ISR, but known to hold everything committed (KIP-966). */
   eligibleLeaderReplicas: number[];
-  /** The last leader, kept when neither ISR nor eligible replicas are left; else empty (KIP-966). */
+  /**
+   * The last leader, kept while neither the ISR nor the eligible replicas have a member that can lead;
+   * else empty (KIP-966).
+   */
   lastKnownElr: number[];
+  /** Those of the replicas that their brokers cannot use: the disk failed or the log is corrupt. */
+  offlineReplicas: number[];
 }
 
 /**
@@ -170,7 +195,11 @@ export interface PartitionChangeRecord {
     | BrokerIds
     | undefined;
   /** The whole new set of last known eligible leader replicas. */
-  lastKnownElr?: BrokerIds | undefined;
+  lastKnownElr?:
+    | BrokerIds
+    | undefined;
+  /** The whole new set of replicas that cannot be used. */
+  offlineReplicas?: BrokerIds | undefined;
 }
 
 /** A list that can be absent. */
@@ -565,7 +594,16 @@ export const Endpoint = {
 };
 
 function createBaseRegisterBrokerRecord(): RegisterBrokerRecord {
-  return { brokerId: 0, incarnationId: "", brokerEpoch: 0, endpoints: [], rack: "", fenced: false };
+  return {
+    brokerId: 0,
+    incarnationId: "",
+    brokerEpoch: 0,
+    endpoints: [],
+    rack: "",
+    fenced: false,
+    features: [],
+    flushIntervalMessages: 0,
+  };
 }
 
 export const RegisterBrokerRecord = {
@@ -587,6 +625,12 @@ export const RegisterBrokerRecord = {
     }
     if (message.fenced !== false) {
       writer.uint32(48).bool(message.fenced);
+    }
+    for (const v of message.features) {
+      FeatureRange.encode(v!, writer.uint32(58).fork()).ldelim();
+    }
+    if (message.flushIntervalMessages !== 0) {
+      writer.uint32(64).int64(message.flushIntervalMessages);
     }
     return writer;
   },
@@ -640,6 +684,20 @@ export const RegisterBrokerRecord = {
 
           message.fenced = reader.bool();
           continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.features.push(FeatureRange.decode(reader, reader.uint32()));
+          continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.flushIntervalMessages = longToNumber(reader.int64() as Long);
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -660,6 +718,75 @@ export const RegisterBrokerRecord = {
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.rack = object.rack ?? "";
     message.fenced = object.fenced ?? false;
+    message.features = object.features?.map((e) => FeatureRange.fromPartial(e)) || [];
+    message.flushIntervalMessages = object.flushIntervalMessages ?? 0;
+    return message;
+  },
+};
+
+function createBaseFeatureRange(): FeatureRange {
+  return { name: "", minLevel: 0, maxLevel: 0 };
+}
+
+export const FeatureRange = {
+  encode(message: FeatureRange, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.minLevel !== 0) {
+      writer.uint32(16).int32(message.minLevel);
+    }
+    if (message.maxLevel !== 0) {
+      writer.uint32(24).int32(message.maxLevel);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): FeatureRange {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseFeatureRange();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.minLevel = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.maxLevel = reader.int32();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<FeatureRange>): FeatureRange {
+    return FeatureRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeatureRange>): FeatureRange {
+    const message = createBaseFeatureRange();
+    message.name = object.name ?? "";
+    message.minLevel = object.minLevel ?? 0;
+    message.maxLevel = object.maxLevel ?? 0;
     return message;
   },
 };
@@ -929,6 +1056,7 @@ function createBasePartitionRecord(): PartitionRecord {
     removingReplicas: [],
     eligibleLeaderReplicas: [],
     lastKnownElr: [],
+    offlineReplicas: [],
   };
 }
 
@@ -976,6 +1104,11 @@ export const PartitionRecord = {
     writer.ldelim();
     writer.uint32(90).fork();
     for (const v of message.lastKnownElr) {
+      writer.int32(v);
+    }
+    writer.ldelim();
+    writer.uint32(98).fork();
+    for (const v of message.offlineReplicas) {
       writer.int32(v);
     }
     writer.ldelim();
@@ -1126,6 +1259,23 @@ export const PartitionRecord = {
           }
 
           break;
+        case 12:
+          if (tag === 96) {
+            message.offlineReplicas.push(reader.int32());
+
+            continue;
+          }
+
+          if (tag === 98) {
+            const end2 = reader.uint32() + reader.pos;
+            while (reader.pos < end2) {
+              message.offlineReplicas.push(reader.int32());
+            }
+
+            continue;
+          }
+
+          break;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1151,6 +1301,7 @@ export const PartitionRecord = {
     message.removingReplicas = object.removingReplicas?.map((e) => e) || [];
     message.eligibleLeaderReplicas = object.eligibleLeaderReplicas?.map((e) => e) || [];
     message.lastKnownElr = object.lastKnownElr?.map((e) => e) || [];
+    message.offlineReplicas = object.offlineReplicas?.map((e) => e) || [];
     return message;
   },
 };
@@ -1166,6 +1317,7 @@ function createBasePartitionChangeRecord(): PartitionChangeRecord {
     removingReplicas: undefined,
     eligibleLeaderReplicas: undefined,
     lastKnownElr: undefined,
+    offlineReplicas: undefined,
   };
 }
 
@@ -1197,6 +1349,9 @@ export const PartitionChangeRecord = {
     }
     if (message.lastKnownElr !== undefined) {
       BrokerIds.encode(message.lastKnownElr, writer.uint32(74).fork()).ldelim();
+    }
+    if (message.offlineReplicas !== undefined) {
+      BrokerIds.encode(message.offlineReplicas, writer.uint32(82).fork()).ldelim();
     }
     return writer;
   },
@@ -1271,6 +1426,13 @@ export const PartitionChangeRecord = {
 
           message.lastKnownElr = BrokerIds.decode(reader, reader.uint32());
           continue;
+        case 10:
+          if (tag !== 82) {
+            break;
+          }
+
+          message.offlineReplicas = BrokerIds.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1304,6 +1466,9 @@ export const PartitionChangeRecord = {
         : undefined;
     message.lastKnownElr = (object.lastKnownElr !== undefined && object.lastKnownElr !== null)
       ? BrokerIds.fromPartial(object.lastKnownElr)
+      : undefined;
+    message.offlineReplicas = (object.offlineReplicas !== undefined && object.offlineReplicas !== null)
+      ? BrokerIds.fromPartial(object.offlineReplicas)
       : undefined;
     return message;
   },
