@@ -201,6 +201,8 @@ export interface RaftConfig {
   readonly maxAppendBytes: number;
   /** Append messages on their way to one follower that have not been answered. */
   readonly maxInflightAppends: number;
+  /** And in bytes; one append may go beyond. */
+  readonly maxInflightBytes: number;
   /** Bytes proposed and not yet committed, beyond which proposals are refused. */
   readonly maxUncommittedBytes: number;
   /** Bytes of log behind the last snapshot after which the next is made. */
@@ -209,6 +211,14 @@ export interface RaftConfig {
   readonly keepBehindSnapshotBytes: number;
   /** Size of a piece of a snapshot on disk and on the wire. */
   readonly snapshotChunkBytes: number;
+  /** Pieces of a snapshot on their way to one follower that have not been answered. */
+  readonly snapshotWindowChunks: number;
+  /**
+   * By how much two nodes' clocks may disagree on the length of an election time-out. Switches reads by
+   * lease on where it is not 0; the same on all nodes, and at most half the election time-out. A node
+   * that was started with leases helps nobody to be elected for its first election time-out.
+   */
+  readonly leaseClockDriftMs: number;
 }
 
 export interface RaftOptions {

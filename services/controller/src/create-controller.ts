@@ -137,9 +137,8 @@ function votersOf(config: ControllerConfig): readonly Voter[] | undefined {
 /** A single voter needs no way to others. */
 function quorumTransport({ config, connector, environment }: ControllerOptions) {
   const voters = votersOf(config);
-  const clusterId = config['cluster.id'];
-  if (voters === undefined || voters.length === 1 || clusterId === null) return undefined;
-  return createGrpcTransport({ nodeId: config['node.id'], clusterId, voters, connector, ...environment });
+  if (voters === undefined || voters.length === 1) return undefined;
+  return createGrpcTransport({ connector, ...environment });
 }
 
 function raftConfigOf(config: ControllerConfig): Partial<RaftConfig> {

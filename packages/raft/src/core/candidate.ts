@@ -7,8 +7,10 @@
  *                 to preCandidate anew when its patience ends
  *   candidate     to leader when a majority has voted for it; to follower when one has refused;
  *                 to preCandidate when its patience ends
+ * The voters are those of the node's last configuration, committed or not; who may stand is decided in node-state.ts.
  * Invariant: C1 no vote counts, its own included, that is not on its voter's disk.
  */
+import { senderOf } from './node-state.js';
 import type { NodeState } from './node-state.js';
 import type { Role, Transition } from './role.js';
 import type { Message, NodeId } from './types.js';
@@ -37,7 +39,7 @@ export class PreCandidate implements Role {
   }
 
   step(message: Message): Transition {
-    if (message.type !== 'preVoteResponse') return undefined;
+    if (message.type !== 'preVoteResponse' || !this.node.voters.has(senderOf(message))) return undefined;
     if (message.granted && message.term !== this.node.term + 1) return undefined;
     this.#votes.set(message.from, message.granted);
     return this.#result();
@@ -45,10 +47,10 @@ export class PreCandidate implements Role {
 
   #ask(): void {
     const { node } = this;
-    for (const to of node.voters.others(node.id)) {
-      if (this.#votes.has(to)) continue;
+    for (const voter of node.voters.others(node)) {
+      if (this.#votes.has(voter.id)) continue;
       const { lastIndex, lastTerm } = node.log;
-      node.send({ type: 'preVote', to, term: node.term + 1, lastIndex, lastTerm });
+      node.send(voter, { type: 'preVote', term: node.term + 1, lastIndex, lastTerm });
     }
   }
 
@@ -63,7 +65,11 @@ export class Candidate implements Role {
   readonly name = 'candidate';
   readonly #votes = new Map<NodeId, boolean>();
 
-  constructor(readonly node: NodeState) {}
+  constructor(
+    readonly node: NodeState,
+    /** The leader of the term before has asked for this election. */
+    readonly byTransfer: boolean,
+  ) {}
 
   enter(): Transition {
     const { node } = this;
@@ -73,9 +79,11 @@ export class Candidate implements Role {
     // Both wait for the disk. Its own vote, because forgetting it would let the node vote again. And
     // the requests, because they tell of the log's end: a vote given to entries that a crash then
     // takes away could elect this node, restarted in the same term, without a committed entry.
-    node.send({ type: 'voteResponse', to: node.id, granted: true });
+    node.send(node, { type: 'voteResponse', granted: true });
     const { lastIndex, lastTerm } = node.log;
-    for (const to of node.voters.others(node.id)) node.send({ type: 'vote', to, lastIndex, lastTerm });
+    for (const voter of node.voters.others(node)) {
+      node.send(voter, { type: 'vote', lastIndex, lastTerm, force: this.byTransfer });
+    }
     return undefined;
   }
 
@@ -85,7 +93,7 @@ export class Candidate implements Role {
   }
 
   step(message: Message): Transition {
-    if (message.type !== 'voteResponse') return undefined;
+    if (message.type !== 'voteResponse' || !this.node.voters.has(senderOf(message))) return undefined;
     this.#votes.set(message.from, message.granted);
     const outcome = this.node.voters.outcome(this.#votes);
     if (outcome === 'won') return 'leader';

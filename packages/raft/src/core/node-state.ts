@@ -6,21 +6,30 @@
  */
 import { assert } from '@barnabas/common';
 import type { Random } from '@barnabas/common';
+import { isSame, NO_MEMBERS } from './configuration.js';
 import { Persistence } from './persistence.js';
 import { RaftLog } from './raft-log.js';
-import type { Entry, HardState, Message, NodeId, SnapshotMark } from './types.js';
+import type { Rules } from './rules.js';
+import type { Configuration, Entry, HardState, Message, NodeId, ReplicaId, SnapshotMark } from './types.js';
 import { Voters } from './voters.js';
 
 export interface CoreOptions {
   readonly id: NodeId;
-  readonly voters: readonly NodeId[];
+  readonly directoryId: string;
   /** A follower's patience is random in [electionTicks, 2 * electionTicks). */
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
   readonly maxAppendBytes: number;
+  /** Appends on their way to one follower that have not been answered, by number and by bytes. */
   readonly maxInflightAppends: number;
+  readonly maxInflightBytes: number;
   /** Bytes of log kept in memory behind a snapshot. */
   readonly keepBehindSnapshotBytes: number;
+  /**
+   * Ticks that a node's clock may count fewer than another's while the other counts an election
+   * time-out; from 0 up to electionTicks. Undefined: no leases. All nodes of a quorum have the same.
+   */
+  readonly leaseDriftTicks: number | undefined;
   readonly random: Random;
 }
 
@@ -28,6 +37,8 @@ export interface CoreOptions {
 export interface RecoveredState {
   readonly hardState: HardState;
   readonly snapshot: SnapshotMark;
+  /** As of the snapshot; on a new disk, what it was formatted with. */
+  readonly configuration: Configuration;
   /** Those after the snapshot. */
   readonly entries: readonly Entry[];
 }
@@ -35,14 +46,18 @@ export interface RecoveredState {
 export const EMPTY_STATE: RecoveredState = {
   hardState: { term: 0, votedFor: undefined },
   snapshot: { index: 0, term: 0 },
+  configuration: NO_MEMBERS,
   entries: [],
 };
 
-type WithoutEnvelope<M> = M extends Message ? Omit<M, 'from' | 'term'> & { readonly term?: number } : never;
+type EnvelopeField = 'from' | 'fromDirectory' | 'to' | 'toDirectory' | 'term';
+type WithoutEnvelope<M> = M extends Message ? Omit<M, EnvelopeField> & { readonly term?: number } : never;
 
-export class NodeState {
+export const senderOf = ({ from, fromDirectory }: Message): ReplicaId => ({ id: from, directoryId: fromDirectory });
+
+export class NodeState implements ReplicaId {
   readonly id: NodeId;
-  readonly voters: Voters;
+  readonly directoryId: string;
   readonly log: RaftLog;
   readonly persistence: Persistence;
   leaderId: NodeId | undefined;
@@ -50,22 +65,30 @@ export class NodeState {
   electionElapsed = 0;
   /** This time's patience. */
   electionTimeout = 0;
+  /** Ticks since a leader of any term was heard; kept where leases may rest on it. */
+  ticksSinceLeader: number;
   #term: number;
   #votedFor: NodeId | undefined;
+  #voters: Voters;
+  #votersOf: Configuration;
 
   constructor(
     readonly options: CoreOptions,
     recovered: RecoveredState,
+    readonly rules: Rules,
   ) {
     this.id = options.id;
-    this.voters = new Voters(options.voters);
-    assert(this.voters.has(this.id), 'a node is one of its voters', { id: this.id });
+    this.directoryId = options.directoryId;
     assert(options.heartbeatTicks >= 1, 'a heartbeat takes at least a tick');
     assert(options.electionTicks > options.heartbeatTicks, 'an election waits for more than one heartbeat');
-    this.log = new RaftLog(recovered.snapshot, recovered.entries);
+    this.log = new RaftLog(recovered.snapshot, recovered.entries, recovered.configuration);
     this.persistence = new Persistence(this.id, this.log);
     this.#term = recovered.hardState.term;
     this.#votedFor = recovered.hardState.votedFor;
+    // Before it crashed it may have answered a leader, whose lease rests on that answer.
+    this.ticksSinceLeader = recovered.hardState.term > 0 ? 0 : Number.POSITIVE_INFINITY;
+    this.#votersOf = this.log.configuration;
+    this.#voters = this.#votersNow();
     assert(this.log.lastTerm <= this.#term, 'no entry on disk is from a later term than the term on disk', {
       term: this.#term,
       lastTerm: this.log.lastTerm,
@@ -77,6 +100,32 @@ export class NodeState {
   }
   get votedFor(): NodeId | undefined {
     return this.#votedFor;
+  }
+
+  /** Those of the configuration in force. */
+  get voters(): Voters {
+    if (this.#votersOf !== this.log.configuration) {
+      this.#votersOf = this.log.configuration;
+      this.#voters = this.#votersNow();
+    }
+    return this.#voters;
+  }
+
+  /** This very replica votes, as far as it knows. */
+  get isVoter(): boolean {
+    return this.voters.has(this);
+  }
+
+  /**
+   * It may stand for election. One that its last configuration no longer names may be needed until that
+   * is committed (dissertation, 4.2.2): of two, 1 leads, appends "remove 1" and crashes; 2, which lacks
+   * that entry, cannot win the vote of 1. So 1 stands, though its own vote does not count.
+   */
+  get mayStand(): boolean {
+    if (this.isVoter) return true;
+    const { configurationIndex, commitIndex } = this.log;
+    if (configurationIndex <= commitIndex) return false;
+    return this.log.configurationAt(configurationIndex - 1).voters.some((voter) => isSame(voter, this));
   }
 
   /** Begins a later term, in which this node has voted for nobody, or for itself. */
@@ -102,10 +151,27 @@ export class NodeState {
 
   /** A living leader is known: this node helps nobody to unseat it. */
   get trustsLeader(): boolean {
-    return this.leaderId !== undefined && this.electionElapsed < this.options.electionTicks;
+    return this.promisesLease || (this.leaderId !== undefined && this.electionElapsed < this.options.electionTicks);
   }
 
-  send(message: WithoutEnvelope<Message>): void {
-    this.persistence.send({ term: this.#term, ...message, from: this.id } as Message);
+  /**
+   * Where there are leases, whoever led may hold one that rests on this node's answer: for an election
+   * time-out from the last word of a leader on, and neither a later term that somebody talks of nor a
+   * restart of this node ends that early.
+   */
+  get promisesLease(): boolean {
+    const { electionTicks, leaseDriftTicks } = this.options;
+    return leaseDriftTicks !== undefined && this.ticksSinceLeader < electionTicks;
+  }
+
+  send(to: ReplicaId, message: WithoutEnvelope<Message>): void {
+    const { id: from, directoryId: fromDirectory } = this;
+    const envelope = { from, fromDirectory, to: to.id, toDirectory: to.directoryId };
+    this.persistence.send({ term: this.#term, ...message, ...envelope } as Message);
+  }
+
+  #votersNow(): Voters {
+    const { voters } = this.log.configuration;
+    return new Voters(voters, this.rules.majorityOf(voters.length));
   }
 }

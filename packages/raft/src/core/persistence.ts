@@ -6,8 +6,8 @@
  * commit). A message that waits is given to the first group that starts after it, so everything the
  * node held when it spoke is in that group or in an earlier one.
  *
- * At once:  append, heartbeat, installSnapshot (their sender's term and vote are on disk since it was
- *           elected), pre-votes and their answers (they promise nothing).
+ * At once:  append, heartbeat, installSnapshot, timeoutNow (their sender's term and vote are on disk
+ *           since it was elected), pre-votes and their answers (they promise nothing).
  * After:    votes and requests for them, and all that answers a leader.
  */
 import { assert, unreachable } from '@barnabas/common';
@@ -33,6 +33,7 @@ export class Persistence {
       case 'append':
       case 'heartbeat':
       case 'installSnapshot':
+      case 'timeoutNow':
       case 'preVote':
       case 'preVoteResponse':
         this.#now.push(message);

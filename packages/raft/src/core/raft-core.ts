@@ -8,7 +8,8 @@
  *      ^ ^                  |   ^ patience ends: asks anew     |   |                           |
  *      | +------------------+   +--- patience ends ------------+   |                           |
  *      +---- a majority refuses, a leader is heard, or a later term --------------------------+
- *                                                    (leader: also when a majority is silent)
+ *                                                    (leader: also when a majority is silent, or it was removed)
+ * A follower that its leader hands the lead to becomes a candidate at once.
  *
  * Invariants, checked after every call:
  *   I1  term and commit index never fall
@@ -18,18 +19,32 @@
  */
 import { assert } from '@barnabas/common';
 import { Candidate, PreCandidate } from './candidate.js';
+import { isSame } from './configuration.js';
+import type { ChangeRefusal } from './configuration.js';
 import { Follower } from './follower.js';
 import { Leader } from './leader.js';
-import { NodeState } from './node-state.js';
+import type { TransferRefusal } from './leader.js';
+import { NodeState, senderOf } from './node-state.js';
 import type { CoreOptions, RecoveredState } from './node-state.js';
 import type { Transition } from './role.js';
-import type { Message, NodeId, Ready, RoleName, SnapshotMark } from './types.js';
+import { Rules } from './rules.js';
+import type {
+  Configuration,
+  Member,
+  MembershipChange,
+  Message,
+  NodeId,
+  Ready,
+  ReplicaId,
+  RoleName,
+  SnapshotMark,
+} from './types.js';
 import { answerPreVote, answerVote } from './voting.js';
 
 type AnyRole = Follower | PreCandidate | Candidate | Leader;
 
 const LEGAL_TRANSITIONS: Readonly<Record<RoleName, readonly RoleName[]>> = {
-  follower: ['follower', 'preCandidate'],
+  follower: ['follower', 'preCandidate', 'candidate'],
   preCandidate: ['follower', 'preCandidate', 'candidate'],
   candidate: ['follower', 'preCandidate', 'leader'],
   leader: ['follower'],
@@ -49,6 +64,18 @@ export interface CoreStatus {
   readonly snapshot: SnapshotMark;
   /** Of a leader: the entry that begins its term. */
   readonly termStartIndex: number | undefined;
+  /** In force here, committed or not. */
+  readonly configuration: Configuration;
+  readonly configurationIndex: number;
+  /** Of a leader: whom the lead is being handed to. */
+  readonly transferringTo: NodeId | undefined;
+}
+
+/** Reads by lease are measured on a clock; without one, in ticks of the core. */
+export interface ReadOptions {
+  readonly lease?: boolean;
+  /** In ticks, on the same clock as ready's. */
+  readonly now?: number;
 }
 
 export class RaftCore {
@@ -58,18 +85,22 @@ export class RaftCore {
   #readsLost: number[] = [];
   #checkedTerm = 0;
   #checkedCommit = 0;
+  #ticks = 0;
 
-  constructor(options: CoreOptions, recovered: RecoveredState) {
-    this.#node = new NodeState(options, recovered);
-    this.#role = new Follower(this.#node);
+  constructor(options: CoreOptions, recovered: RecoveredState, rules = new Rules()) {
+    const node = new NodeState(options, recovered, rules);
+    this.#node = node;
+    this.#role = new Follower(node);
     this.#follow(this.#role.enter());
     // Alone, there is nobody to wait for.
-    if (this.#node.voters.ids.length === 1) this.#become('preCandidate');
+    if (node.isVoter && node.voters.ids.length === 1 && !node.trustsLeader) this.#become('preCandidate');
     this.#check();
   }
 
   /** Time has passed: one tick, whatever that is. */
   tick(): void {
+    this.#ticks++;
+    this.#node.ticksSinceLeader++;
     this.#follow(this.#role.tick());
     this.#check();
   }
@@ -77,30 +108,56 @@ export class RaftCore {
   /** A message has come. */
   step(message: Message): void {
     const node = this.#node;
-    if (message.to !== node.id || !node.voters.has(message.from)) return;
+    if (message.to !== node.id || message.toDirectory !== node.directoryId) return;
     this.#step(message);
     this.#check();
   }
 
-  /** Appends commands to the log, an entry each; undefined if this node does not lead. */
+  /** Appends commands to the log, an entry each; undefined if this node does not lead, or is handing over the lead. */
   propose(commands: readonly Uint8Array[]): { firstIndex: number; lastIndex: number; term: number } | undefined {
     if (!(this.#role instanceof Leader)) return undefined;
-    const placed = { ...this.#role.propose(commands), term: this.#node.term };
+    const placed = this.#role.propose(commands);
     this.#check();
-    return placed;
+    return placed && { ...placed, term: this.#node.term };
+  }
+
+  /** Appends a change of the membership, which is in force at once. */
+  changeMembership(change: MembershipChange): { index: number; term: number } | ChangeRefusal {
+    if (!(this.#role instanceof Leader)) return 'notLeader';
+    const index = this.#role.change(change);
+    this.#check();
+    return typeof index === 'string' ? index : { index, term: this.#node.term };
+  }
+
+  /**
+   * Begins to hand the lead to a voter, the furthest if none is named; status says until when. Returns
+   * whom.
+   */
+  transferLeadership(to?: NodeId): NodeId | TransferRefusal {
+    if (!(this.#role instanceof Leader)) return 'notLeader';
+    return this.#role.transfer(to);
+  }
+
+  /** A node that is no member has announced itself. False if it will not be sent the log: this node does not lead, or its id is taken. */
+  observe(member: Member): boolean {
+    return this.#role instanceof Leader && this.#role.followers.observe(member);
   }
 
   /** Asks for a read barrier, answered in Ready by its id. False if this node does not lead. */
-  read(id: number): boolean {
+  read(id: number, { lease = false, now = this.#ticks }: ReadOptions = {}): boolean {
     if (!(this.#role instanceof Leader)) return false;
-    this.#role.addBarrier(id);
+    if (lease) this.#role.addLeaseRead(id, now);
+    else this.#role.addBarrier(id);
     return true;
   }
 
-  /** What is to be done now. The caller carries all of it out; it is not given twice. */
-  ready(): Ready {
+  /**
+   * What is to be done now. The caller carries all of it out; it is not given twice. `now` is the time
+   * in ticks on a clock that never stands still, for leases; without it, ticks are counted.
+   */
+  ready(now = this.#ticks): Ready {
     const { persistence, log } = this.#node;
-    if (this.#role instanceof Leader) this.#role.flush();
+    if (this.#role instanceof Leader) this.#role.flush(now);
     const restore = this.#restore;
     this.#restore = undefined;
     const readsLost = this.#readsLost;
@@ -122,7 +179,7 @@ export class RaftCore {
     const { own, snapshot } = this.#node.persistence.stored();
     if (snapshot !== undefined) this.#restore = snapshot;
     for (const message of own) this.#step(message);
-    if (this.#role instanceof Leader) this.#role.stored();
+    if (this.#role instanceof Leader) this.#follow(this.#role.stored());
     this.#check();
   }
 
@@ -134,17 +191,35 @@ export class RaftCore {
 
   /** The driver has given up sending a snapshot, or has sent all of it. Without effect if the follower has answered. */
   snapshotEnded(follower: NodeId): void {
-    if (this.#role instanceof Leader) this.#role.snapshotEnded(follower);
+    if (this.#role instanceof Leader) this.#role.followers.get(follower)?.snapshotEnded();
   }
 
   /** The index of the snapshot that this leader waits for a follower to install. */
   snapshotAwaitedBy(follower: NodeId): number | undefined {
-    return this.#role instanceof Leader ? this.#role.snapshotAwaitedBy(follower) : undefined;
+    const state = this.#role instanceof Leader ? this.#role.followers.get(follower)?.state : undefined;
+    return state?.kind === 'snapshot' ? state.mark.index : undefined;
   }
 
-  /** What a voter is known to hold; undefined if this node does not lead. */
-  matchIndexOf(voter: NodeId): number | undefined {
-    return this.#role instanceof Leader ? this.#role.matchIndexOf(voter) : undefined;
+  /** What a replica is known to hold; undefined if this node does not lead, or does not send to it. */
+  matchIndexOf(replica: ReplicaId): number | undefined {
+    if (!(this.#role instanceof Leader)) return undefined;
+    if (isSame(replica, this.#node)) return this.#node.log.stableIndex;
+    return this.#role.followers.from(replica)?.matchIndex;
+  }
+
+  /** A learner, or an observer, that could vote without holding up commits for long. */
+  isCaughtUp(replica: ReplicaId): boolean {
+    return this.#role instanceof Leader && this.#role.followers.from(replica)?.isCaughtUp === true;
+  }
+
+  /** Of a leader: those that follow and are no members. */
+  get observers(): readonly Member[] {
+    return this.#role instanceof Leader ? this.#role.followers.observers.map(({ member }) => member) : [];
+  }
+
+  /** The configuration as of an entry, from the snapshot on. */
+  configurationAt(index: number): Configuration {
+    return this.#node.log.configurationAt(index);
   }
 
   /** The term of an entry that is still in memory. */
@@ -166,6 +241,9 @@ export class RaftCore {
       firstIndex: log.firstIndex,
       snapshot: log.snapshot,
       termStartIndex: this.#role instanceof Leader ? this.#role.termStartIndex : undefined,
+      configuration: log.configuration,
+      configurationIndex: log.configurationIndex,
+      transferringTo: this.#role instanceof Leader ? this.#role.transferringTo : undefined,
     };
   }
 
@@ -177,7 +255,8 @@ export class RaftCore {
     }
     if (message.term > node.term && !this.#admitLaterTerm(message)) return;
     if (message.type === 'vote') {
-      answerVote(node, message);
+      // Somebody else's message may have brought the term here: that frees nobody from a lease.
+      if (message.force || !node.promisesLease) answerVote(node, message);
     } else if (message.type === 'preVote') {
       answerPreVote(node, message);
     } else {
@@ -189,8 +268,9 @@ export class RaftCore {
   /** A message of a later term has come. False if it is to be ignored. */
   #admitLaterTerm(message: Message): boolean {
     // A node that the leader's messages do not reach must not unseat it for those whom they do reach.
+    const isForced = message.type === 'vote' && message.force;
     const asksForVote = message.type === 'preVote' || message.type === 'vote';
-    if (asksForVote && this.#node.trustsLeader) return false;
+    if (asksForVote && !isForced && this.#node.trustsLeader) return false;
     // A pre-vote is about a term that has not begun.
     if (message.type === 'preVote' || (message.type === 'preVoteResponse' && message.granted)) return true;
     this.#node.beginTerm(message.term, undefined);
@@ -205,11 +285,11 @@ export class RaftCore {
     if (isFromLeader(message)) {
       // Without an answer, a leader whose follower has come back with a later term would go on
       // sending, and the follower, refused its pre-votes by the others, would wait for ever.
-      node.send({ type: 'heartbeatResponse', to: message.from, round: 0 });
+      node.send(senderOf(message), { type: 'heartbeatResponse', round: 0 });
     } else if (message.type === 'preVote') {
-      node.send({ type: 'preVoteResponse', to: message.from, granted: false });
+      node.send(senderOf(message), { type: 'preVoteResponse', granted: false });
     } else if (message.type === 'vote') {
-      node.send({ type: 'voteResponse', to: message.from, granted: false });
+      node.send(senderOf(message), { type: 'voteResponse', granted: false });
     }
   }
 
@@ -226,28 +306,29 @@ export class RaftCore {
   #follow(transition: Transition): void {
     if (transition === undefined) return;
     if (transition === 'follower') this.#node.leaderId = undefined;
-    this.#become(transition);
+    if (transition === 'transferred') this.#become('candidate', true);
+    else this.#become(transition);
   }
 
-  #become(name: RoleName): void {
+  #become(name: RoleName, byTransfer = false): void {
     const legal = LEGAL_TRANSITIONS[this.#role.name].includes(name);
     assert(legal, 'a role changes as the table allows', { from: this.#role.name, to: name });
     if (this.#role instanceof Leader) {
       for (const { id } of this.#role.takeProven()) this.#readsLost.push(id);
       this.#readsLost.push(...this.#role.abandonBarriers());
     }
-    this.#role = this.#make(name);
+    this.#role = this.#make(name, byTransfer);
     this.#follow(this.#role.enter());
   }
 
-  #make(name: RoleName): AnyRole {
+  #make(name: RoleName, byTransfer: boolean): AnyRole {
     switch (name) {
       case 'follower':
         return new Follower(this.#node);
       case 'preCandidate':
         return new PreCandidate(this.#node);
       case 'candidate':
-        return new Candidate(this.#node);
+        return new Candidate(this.#node, byTransfer);
       case 'leader':
         return new Leader(this.#node);
     }
@@ -265,5 +346,5 @@ export class RaftCore {
 }
 
 function isFromLeader(message: Message): boolean {
-  return message.type === 'append' || message.type === 'heartbeat' || message.type === 'installSnapshot';
+  return ['append', 'heartbeat', 'installSnapshot', 'timeoutNow'].includes(message.type);
 }

@@ -1,4 +1,6 @@
+import { encodeConfiguration, NO_MEMBERS } from './configuration.js';
 import { RaftLog } from './raft-log.js';
+import { votersNamed } from './test-kit/test-node.js';
 import type { Entry } from './types.js';
 
 const START = { index: 0, term: 0 };
@@ -114,15 +116,54 @@ describe('RaftLog', () => {
     const log = new RaftLog(START, entries(1, 1, 1));
     log.commitTo(3);
     expect(() => log.compact({ index: 3, term: 1 }, 0)).toThrow('only what was applied');
-    expect(() => log.restore({ index: 3, term: 1 })).toThrow('never takes a log back');
+    expect(() => log.restore({ index: 3, term: 1 }, NO_MEMBERS)).toThrow('never takes a log back');
   });
 
   it('starts anew from a leader’s snapshot', () => {
     const log = new RaftLog(START, entries(1, 1, 1));
     log.takeUnstable();
-    log.restore({ index: 9, term: 4 });
+    log.restore({ index: 9, term: 4 }, NO_MEMBERS);
     log.stored();
     expect([log.firstIndex, log.lastIndex, log.stableIndex, log.commitIndex, log.takenIndex]).toEqual([10, 9, 9, 9, 9]);
     log.checkInvariants();
+  });
+
+  describe('knows its configuration', () => {
+    const change = (index: number, term: number, ...voters: number[]): Entry => ({
+      ...{ index, term, kind: 'promote', command: encodeConfiguration(votersNamed(...voters)) },
+    });
+    const state = (log: RaftLog) => [log.configurationIndex, log.configuration.voters.map(({ id }) => id)];
+
+    it('from when it is appended, committed or not, and takes it back with the entry', () => {
+      const log = new RaftLog(START, [entry(1, 1), change(2, 1, 1, 2)], votersNamed(1));
+      expect(state(log)).toEqual([2, [1, 2]]);
+      log.append(change(3, 1, 1, 2, 3));
+      expect(state(log)).toEqual([3, [1, 2, 3]]);
+      log.accept(2, [entry(3, 2)]);
+      expect(state(log)).toEqual([2, [1, 2]]);
+      log.accept(0, entries(3, 3));
+      expect(state(log)).toEqual([0, [1]]);
+    });
+
+    it('at any entry from the snapshot on, over compactions', () => {
+      const log = new RaftLog(
+        START,
+        [entry(1, 1), change(2, 1, 1, 2), change(3, 1, 1, 2, 3), entry(4, 1)],
+        votersNamed(1),
+      );
+      log.commitTo(4);
+      log.takeCommitted();
+      log.compact({ index: 3, term: 1 }, 0);
+      expect(log.configurationAt(3)).toEqual(votersNamed(1, 2, 3));
+      expect(() => log.configurationAt(2)).toThrow('configuration at an entry');
+      expect(state(log)).toEqual([3, [1, 2, 3]]);
+      log.checkInvariants();
+    });
+
+    it('from a snapshot', () => {
+      const log = new RaftLog(START, [entry(1, 1), change(2, 1, 1, 2)], votersNamed(1));
+      log.restore({ index: 9, term: 4 }, votersNamed(7));
+      expect(state(log)).toEqual([9, [7]]);
+    });
   });
 });

@@ -11,10 +11,12 @@
  *   L2  taken <= stableIndex <= lastIndex: only what is on this node's disk is applied
  *   L3  indexes have no gaps, terms never fall from one entry to the next
  *   L4  commit never falls, and no committed entry is ever replaced
+ *   L5  the configuration in force is that of the last change in the log, or the one as of the base
  * Protocol: docs/protocols/raft.md, section 3.
  */
 import { assert, present } from '@barnabas/common';
-import type { Entry, SnapshotMark } from './types.js';
+import { Configurations, NO_MEMBERS } from './configuration.js';
+import type { Configuration, Entry, SnapshotMark } from './types.js';
 
 /** What an entry takes in memory and on the wire beside its command, roughly. */
 const ENTRY_OVERHEAD_BYTES = 64;
@@ -31,9 +33,14 @@ export class RaftLog {
   #storingIndex = 0;
   #commitIndex: number;
   #takenIndex: number;
+  readonly #configurations: Configurations;
 
-  /** A log as read from disk: everything in it is stable; what the snapshot contains is committed and applied. */
-  constructor(snapshot: SnapshotMark, entries: readonly Entry[]) {
+  /**
+   * A log as read from disk: everything in it is stable; what the snapshot contains is committed and
+   * applied. `configuration` is the one as of the snapshot.
+   */
+  constructor(snapshot: SnapshotMark, entries: readonly Entry[], configuration: Configuration = NO_MEMBERS) {
+    this.#configurations = new Configurations(snapshot.index, configuration);
     this.#base = snapshot;
     this.#snapshot = snapshot;
     this.#entries = [];
@@ -61,6 +68,18 @@ export class RaftLog {
   }
   get snapshot(): SnapshotMark {
     return this.#snapshot;
+  }
+  /** The configuration in force, committed or not. */
+  get configuration(): Configuration {
+    return this.#configurations.latest;
+  }
+  /** The entry that it came with. */
+  get configurationIndex(): number {
+    return this.#configurations.latestIndex;
+  }
+  /** The configuration that was in force at an entry, from the snapshot on. */
+  configurationAt(index: number): Configuration {
+    return this.#configurations.at(index);
   }
   /** The first entry held in memory, if there is any. */
   get firstIndex(): number {
@@ -170,10 +189,11 @@ export class RaftLog {
     const base = { index: keepFrom, term: present(this.termAt(keepFrom), 'term') };
     this.#entries = this.#entries.slice(keepFrom - this.#base.index);
     this.#base = base;
+    this.#configurations.compactedTo(keepFrom);
   }
 
   /** A leader's snapshot takes the place of the whole log. */
-  restore(mark: SnapshotMark): void {
+  restore(mark: SnapshotMark, configuration: Configuration): void {
     assert(mark.index > this.#commitIndex, 'a snapshot never takes a log back', {
       index: mark.index,
       commitIndex: this.#commitIndex,
@@ -185,6 +205,7 @@ export class RaftLog {
     this.#storingIndex = 0;
     this.#commitIndex = mark.index;
     this.#takenIndex = mark.index;
+    this.#configurations.restored(mark.index, configuration);
   }
 
   checkInvariants(): void {
@@ -193,6 +214,7 @@ export class RaftLog {
     const facts = { base, snapshot, taken, commit, stable, last };
     assert(base <= snapshot && snapshot <= taken && taken <= commit && commit <= last, 'L1 must hold', facts);
     assert(taken <= stable && stable <= last, 'L2 must hold', facts);
+    assert(this.configurationIndex <= last, 'L5 must hold', facts);
   }
 
   #at(position: number): Entry {
@@ -207,6 +229,7 @@ export class RaftLog {
       lastTerm: this.lastTerm,
     });
     this.#entries.push(entry);
+    this.#configurations.appended(entry);
   }
 
   #truncateFrom(index: number): void {
@@ -214,5 +237,6 @@ export class RaftLog {
     this.#entries.length = index - this.#base.index - 1;
     this.#stableIndex = Math.min(this.#stableIndex, index - 1);
     this.#storingIndex = Math.min(this.#storingIndex, index - 1);
+    this.#configurations.truncatedFrom(index);
   }
 }

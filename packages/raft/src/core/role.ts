@@ -4,8 +4,8 @@
  */
 import type { Message, RoleName } from './types.js';
 
-/** What a role wants to become. */
-export type Transition = 'follower' | 'preCandidate' | 'candidate' | 'leader' | undefined;
+/** What a role wants to become. `transferred`: a candidate, because the leader has asked for it. */
+export type Transition = RoleName | 'transferred' | undefined;
 
 export interface Role {
   readonly name: RoleName;

@@ -7,11 +7,43 @@ export type NodeId = number;
 
 export type RoleName = 'follower' | 'preCandidate' | 'candidate' | 'leader';
 
-/** One entry of the log. `noop` is the first entry of each leader; it carries no command. */
+/** Who a replica is: a node with another disk is another replica (KIP-853). */
+export interface ReplicaId {
+  readonly id: NodeId;
+  readonly directoryId: string;
+}
+
+/** A replica, and where it is reached. */
+export interface Member extends ReplicaId {
+  readonly endpoint: string;
+}
+
+/** Who takes part. Voters elect and are counted; learners only follow. In force from when it is appended. */
+export interface Configuration {
+  readonly voters: readonly Member[];
+  readonly learners: readonly Member[];
+}
+
+/** A change of the membership. Each concerns one member. */
+export type MembershipChange =
+  | { readonly kind: 'addLearner'; readonly member: Member }
+  /** A learner becomes a voter. */
+  | { readonly kind: 'promote'; readonly id: NodeId }
+  /** A voter or learner takes part no more. */
+  | { readonly kind: 'remove'; readonly id: NodeId }
+  /** A member is reached elsewhere. */
+  | { readonly kind: 'update'; readonly member: Member };
+
+export type EntryKind = 'command' | 'noop' | MembershipChange['kind'];
+
+/**
+ * One entry of the log. `noop` is the first entry of each leader; it carries no command. A change of
+ * the membership carries the whole configuration that it leads to, encoded (configuration.ts).
+ */
 export interface Entry {
   readonly index: number;
   readonly term: number;
-  readonly kind: 'command' | 'noop';
+  readonly kind: EntryKind;
   readonly command: Uint8Array;
 }
 
@@ -29,7 +61,10 @@ export interface SnapshotMark {
 
 interface Envelope {
   readonly from: NodeId;
+  readonly fromDirectory: string;
   readonly to: NodeId;
+  /** A node with another disk than the one that is meant does not take the message for its own. */
+  readonly toDirectory: string;
   /** The sender's term; in a pre-vote, the term it would like to begin. */
   readonly term: number;
 }
@@ -49,6 +84,8 @@ export interface Vote extends Envelope {
   readonly type: 'vote';
   readonly lastIndex: number;
   readonly lastTerm: number;
+  /** The leader itself has asked for this election: whoever still trusts that leader may vote all the same. */
+  readonly force: boolean;
 }
 export interface VoteResponse extends Envelope {
   readonly type: 'voteResponse';
@@ -89,6 +126,12 @@ export interface HeartbeatResponse extends Envelope {
 export interface InstallSnapshot extends Envelope {
   readonly type: 'installSnapshot';
   readonly snapshot: SnapshotMark;
+  /** The configuration as of the snapshot. */
+  readonly configuration: Configuration;
+}
+/** Leader to a voter that holds its whole log: stand for election at once (dissertation, 3.10). */
+export interface TimeoutNow extends Envelope {
+  readonly type: 'timeoutNow';
 }
 
 export type Message =
@@ -100,7 +143,8 @@ export type Message =
   | AppendResponse
   | Heartbeat
   | HeartbeatResponse
-  | InstallSnapshot;
+  | InstallSnapshot
+  | TimeoutNow;
 
 /** One group to put on disk, atomically and synced, in this order: snapshot, entries, hard state. */
 export interface PersistGroup {

@@ -1,27 +1,28 @@
-/**
- * The voters of a quorum, and what a majority of them says. Fixed for the life of a core.
- */
-import { assert, present } from '@barnabas/common';
-import type { NodeId } from './types.js';
+/** The voters of one configuration, and what a majority of them says. */
+import { present } from '@barnabas/common';
+import { isSame } from './configuration.js';
+import type { Member, NodeId, ReplicaId } from './types.js';
 
 export type Outcome = 'won' | 'lost' | 'open';
 
+export const majorityOf = (count: number): number => Math.floor(count / 2) + 1;
+
 export class Voters {
-  readonly ids: readonly NodeId[];
-  readonly majority: number;
+  constructor(
+    readonly members: readonly Member[],
+    readonly majority = majorityOf(members.length),
+  ) {}
 
-  constructor(ids: readonly NodeId[]) {
-    assert(ids.length > 0 && new Set(ids).size === ids.length, 'voters are distinct, and there is one at least');
-    this.ids = [...ids].sort((a, b) => a - b);
-    this.majority = Math.floor(ids.length / 2) + 1;
+  get ids(): readonly NodeId[] {
+    return this.members.map(({ id }) => id);
   }
 
-  has(id: NodeId): boolean {
-    return this.ids.includes(id);
+  has(replica: ReplicaId): boolean {
+    return this.members.some((member) => isSame(member, replica));
   }
 
-  others(self: NodeId): NodeId[] {
-    return this.ids.filter((id) => id !== self);
+  others(self: ReplicaId): Member[] {
+    return this.members.filter((member) => !isSame(member, self));
   }
 
   /** The highest value that a majority has reached. */
@@ -35,6 +36,6 @@ export class Voters {
     const granted = this.ids.filter((id) => votes.get(id) === true).length;
     const refused = this.ids.filter((id) => votes.get(id) === false).length;
     if (granted >= this.majority) return 'won';
-    return this.ids.length - refused < this.majority ? 'lost' : 'open';
+    return this.members.length - refused < this.majority ? 'lost' : 'open';
   }
 }

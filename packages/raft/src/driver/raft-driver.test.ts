@@ -1,3 +1,4 @@
+import { directoryIdOf } from '../storage/format.js';
 import { Journal } from '../test-kit/journal.js';
 import { TestQuorum, turn } from '../test-kit/test-quorum.js';
 
@@ -15,7 +16,11 @@ describe('a quorum of one', () => {
     expect(await node.readBarrier()).toBe(3);
     expect(node.status).toMatchObject({
       ...{ role: 'leader', leaderId: 1, term: 1, commitIndex: 3, appliedIndex: 3, lastIndex: 3, snapshotIndex: 0 },
-      voters: [{ id: 1, directoryId: '', endpoint: 'host-1:7800', matchIndex: 3, lastContactMs: 0 }],
+      directoryId: directoryIdOf('test', 1),
+      voters: [
+        { id: 1, directoryId: directoryIdOf('test', 1), endpoint: 'host-1:7800', matchIndex: 3, lastContactMs: 0 },
+      ],
+      observers: [],
     });
     await quorum.crash(1, { loseAll: true });
     const again = await quorum.start(1);

@@ -13,22 +13,38 @@
 import { deferred, EventQueue } from '@barnabas/common';
 import type { Clock, Deferred, Logger, Timer, Timers } from '@barnabas/common';
 import { BarnabasError } from '@barnabas/protocol';
-import type { RaftCore } from '../core/index.js';
-import type { InstallSnapshot, PersistGroup, Ready, SnapshotMark } from '../core/index.js';
-import type { PeerMessage } from '../peer-message.js';
+import { isPlainText, isSame } from '../core/index.js';
+import type { InstallSnapshot, Member, PersistGroup, RaftCore, Ready, ReplicaId, SnapshotMark } from '../core/index.js';
+import type { Announce, PeerMessage } from '../peer-message.js';
 import type { RaftStorage } from '../storage/raft-storage.js';
 import type { RaftTransport } from '../transport/types.js';
-import type { Committed, ProposeOptions, RaftConfig, RaftNode, RaftStatus, StateMachine, Voter } from '../types.js';
+import type {
+  Committed,
+  MembershipOptions,
+  ProposeOptions,
+  RaftConfig,
+  RaftNode,
+  RaftStatus,
+  ReadBarrierOptions,
+  ReplicaKey,
+  ReplicaStatus,
+  StateMachine,
+} from '../types.js';
 import { Applier } from './applier.js';
 import { Barriers } from './barriers.js';
+import { Discovery } from './discovery.js';
+import { HeldProposals } from './held-proposals.js';
+import { Membership } from './membership.js';
+import { Observers } from './observers.js';
 import { Proposals } from './proposals.js';
 import { SnapshotMaker } from './snapshot-maker.js';
 import { SnapshotReceiver } from './snapshot-receiver.js';
 import { SnapshotSender } from './snapshot-sender.js';
 
 export interface DriverParts {
-  readonly nodeId: number;
-  readonly voters: readonly Voter[];
+  readonly clusterId: string;
+  readonly self: Member;
+  readonly bootstrapServers: readonly string[];
   readonly core: RaftCore;
   readonly storage: RaftStorage;
   readonly transport: RaftTransport | undefined;
@@ -40,6 +56,9 @@ export interface DriverParts {
   readonly logger: Logger;
 }
 
+/** An observer that has been silent for so many election time-outs is no longer listed. */
+const OBSERVER_SESSION_TIMEOUTS = 10;
+
 export class RaftDriver implements RaftNode {
   readonly failed: Promise<never>;
   readonly #fault: Deferred<never>;
@@ -50,7 +69,10 @@ export class RaftDriver implements RaftNode {
   readonly #maker: SnapshotMaker;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
-  readonly #lastHeard = new Map<number, number>();
+  readonly #discovery: Discovery;
+  readonly #membership: Membership;
+  readonly #observers: Observers;
+  readonly #held = new HeldProposals();
   #state: 'running' | 'stopped' | 'failed' = 'running';
   #timer: Timer | undefined;
   #passDue = false;
@@ -59,7 +81,7 @@ export class RaftDriver implements RaftNode {
   #loggedLeader: string | undefined;
 
   constructor(readonly parts: DriverParts) {
-    const { core, storage, timers, config, stateMachine } = parts;
+    const { core, storage, timers, config, stateMachine, self } = parts;
     this.#fault = deferred<never>();
     this.failed = this.#fault.promise;
     // Whoever cares has its own handler; a node that is stopped without one is no unhandled rejection.
@@ -79,6 +101,7 @@ export class RaftDriver implements RaftNode {
       storage,
       timers,
       silenceMs: config.electionTimeoutMs,
+      windowChunks: config.snapshotWindowChunks,
       send,
       awaitedBy: (follower) => core.snapshotAwaitedBy(follower),
       onEnd: this.#input((follower: number) => core.snapshotEnded(follower)),
@@ -87,19 +110,41 @@ export class RaftDriver implements RaftNode {
     this.#receiver = new SnapshotReceiver({
       storage,
       chunkBytes: config.snapshotChunkBytes,
+      windowChunks: config.snapshotWindowChunks,
       send,
       onComplete: this.#input((install: InstallSnapshot) => {
+        const before = core.status.snapshot.index;
         core.step(install);
-        if (core.status.snapshot.index !== install.snapshot.index) this.#receiver.discard(install.snapshot);
+        const isAccepted = before < install.snapshot.index && core.status.snapshot.index === install.snapshot.index;
+        if (!isAccepted) this.#receiver.discard(install.snapshot);
       }),
       onFault,
+    });
+    this.#observers = new Observers(parts.clock, OBSERVER_SESSION_TIMEOUTS * config.electionTimeoutMs);
+    this.#discovery = new Discovery({
+      ...{ self, timers, send, bootstrapServers: parts.bootstrapServers },
+      intervalMs: Math.ceil(config.electionTimeoutMs / 2),
+      connect: (targets) => parts.transport?.connect(targets),
+      term: () => core.status.term,
+    });
+    this.#membership = new Membership({
+      ...{ self, core, timers },
+      observers: () => core.observers,
+      notController: () => this.#notController(),
+      wake: () => this.#wake(),
     });
   }
 
   /** Begins, in a later turn: the caller has time to make the node known first. */
   start(): void {
     this.#timer = this.parts.timers.after(0, () => {
-      this.parts.transport?.start(this.#input((message: PeerMessage) => this.#receive(message)));
+      const { clusterId, self, transport, core } = this.parts;
+      const { id: nodeId, directoryId } = self;
+      transport?.start(
+        { clusterId, nodeId, directoryId },
+        this.#input((message: PeerMessage) => this.#receive(message)),
+      );
+      this.#discovery.start(core.status.configuration);
       this.#scheduleTick();
       this.#wake();
     });
@@ -109,56 +154,55 @@ export class RaftDriver implements RaftNode {
     const bytes = commands.reduce((sum, command) => sum + command.length, 0);
     const refusal = this.#refusal(commands, bytes, options);
     if (refusal !== undefined) return Promise.reject(refusal);
-    try {
-      const placed = this.parts.core.propose(commands);
-      if (placed === undefined) return Promise.reject(this.#notController());
-      this.#proposals.dropOthers(placed.term);
-      this.#wake();
-      return this.#proposals.add(placed, bytes);
-    } catch (error) {
-      this.#fail(error);
-      return this.failed;
-    }
+    const { term, transferringTo } = this.parts.core.status;
+    // The lead is on its way to another: if the other does not take it, this is appended after all.
+    if (transferringTo !== undefined) return this.#held.add(commands, bytes, term);
+    return this.#append(commands, bytes);
   }
 
-  readBarrier(): Promise<number> {
+  readBarrier({ lease = false }: ReadBarrierOptions = {}): Promise<number> {
     if (this.#state !== 'running') return Promise.reject(this.#notController());
     const { id, answer } = this.#barriers.add();
-    if (!this.parts.core.read(id)) this.#barriers.lost(id, this.#notController());
+    const asked = this.parts.core.read(id, { lease, now: this.#now });
+    if (!asked) this.#barriers.lost(id, this.#notController());
     this.#wake();
     return answer;
   }
 
-  addVoter(): Promise<void> {
-    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'the voters are fixed'));
+  addVoter(voter: ReplicaKey & { readonly endpoint?: string }, options: MembershipOptions): Promise<void> {
+    if (this.#state !== 'running') return Promise.reject(this.#notController());
+    return this.#membership.add(voter, options);
   }
 
-  removeVoter(): Promise<void> {
-    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'the voters are fixed'));
+  removeVoter(voter: ReplicaKey, options: MembershipOptions): Promise<void> {
+    if (this.#state !== 'running') return Promise.reject(this.#notController());
+    return this.#membership.remove(voter, options);
   }
 
-  transferLeadership(): Promise<number> {
-    return Promise.reject(new BarnabasError('UNSUPPORTED_VERSION', 'leadership cannot be transferred'));
+  transferLeadership(to: number | undefined, options: MembershipOptions): Promise<number> {
+    if (this.#state !== 'running') return Promise.reject(this.#notController());
+    return this.#membership.transfer(to, options);
   }
 
   get nextIndex(): number {
-    return this.parts.core.status.lastIndex + 1;
+    return this.parts.core.status.lastIndex + 1 + this.#held.commands;
   }
 
   get status(): RaftStatus {
-    const { core, nodeId, voters } = this.parts;
-    const { role, term, leaderId, commitIndex, lastIndex, snapshot } = core.status;
-    const now = this.parts.clock.monotonic();
+    const { core, self } = this.parts;
+    const { role, term, leaderId, commitIndex, lastIndex, snapshot, configuration } = core.status;
+    const { id: nodeId, directoryId } = self;
+    const isMember = (one: ReplicaId): boolean =>
+      [...configuration.voters, ...configuration.learners].some((member) => isSame(member, one));
+    const others = [...core.observers, ...this.#observers.announced].filter((one) => !isMember(one));
+    const observers = others.filter((one, at) => others.findIndex((other) => isSame(other, one)) === at);
+    const statusOf = (member: Member): ReplicaStatus => this.#statusOf(member);
     return {
-      ...{ directoryId: '', nodeId, role, term, leaderId, commitIndex, lastIndex },
+      ...{ nodeId, directoryId, role, term, leaderId, commitIndex, lastIndex },
       appliedIndex: this.#applier.applied.index,
       snapshotIndex: snapshot.index,
-      voters: voters.map(({ id, endpoint }) => {
-        const heard = id === nodeId ? now : this.#lastHeard.get(id);
-        const lastContactMs = heard === undefined ? -1 : Math.max(0, Math.round(now - heard));
-        return { id, directoryId: '', endpoint, matchIndex: core.matchIndexOf(id) ?? -1, lastContactMs };
-      }),
-      observers: [],
+      voters: configuration.voters.map(statusOf),
+      observers: [...configuration.learners, ...observers].map(statusOf),
     };
   }
 
@@ -171,10 +215,36 @@ export class RaftDriver implements RaftNode {
     await Promise.all([this.#lane.close(), this.#maker.stop()]);
   }
 
+  #append(commands: readonly Uint8Array[], bytes: number): Promise<Committed> {
+    try {
+      const placed = this.parts.core.propose(commands);
+      if (placed === undefined) return Promise.reject(this.#notController());
+      this.#proposals.dropOthers(placed.term);
+      this.#wake();
+      return this.#proposals.add(placed, bytes);
+    } catch (error) {
+      this.#fail(error);
+      return this.failed;
+    }
+  }
+
+  /** On the clock of leases: in ticks, but of a clock that goes on while this process stands still. */
+  get #now(): number {
+    return this.parts.clock.monotonic() / this.parts.tickMs;
+  }
+
+  #statusOf({ id, directoryId, endpoint }: Member): ReplicaStatus {
+    const { core, self } = this.parts;
+    const isSelf = isSame(self, { id, directoryId });
+    const lastContactMs = isSelf ? 0 : this.#observers.lastContactMs({ id, directoryId });
+    return { id, directoryId, endpoint, matchIndex: core.matchIndexOf({ id, directoryId }) ?? -1, lastContactMs };
+  }
+
   #refusal(commands: readonly Uint8Array[], bytes: number, options: ProposeOptions): BarnabasError | undefined {
     const { core, config } = this.parts;
     if (this.#state !== 'running') return this.#notController();
     if (options.term !== undefined && options.term !== core.status.term) return this.#notController();
+    if (core.status.role !== 'leader') return this.#notController();
     if (commands.length === 0) return new BarnabasError('INVALID_REQUEST', 'a proposal holds at least one command');
     const largest = commands.reduce((most, { length }) => Math.max(most, length), 0);
     if (largest > config.maxCommandBytes) {
@@ -184,10 +254,11 @@ export class RaftDriver implements RaftNode {
       );
     }
     // One that is larger than the whole limit goes when nothing else waits.
-    if (this.#proposals.bytes > 0 && this.#proposals.bytes + bytes > config.maxUncommittedBytes) {
+    const waiting = this.#proposals.bytes + this.#held.bytes;
+    if (waiting > 0 && waiting + bytes > config.maxUncommittedBytes) {
       return new BarnabasError(
         'THROTTLING_QUOTA_EXCEEDED',
-        `${this.#proposals.bytes} bytes of metadata changes are waiting to be committed: retry later`,
+        `${waiting} bytes of metadata changes are waiting to be committed: retry later`,
       );
     }
     return undefined;
@@ -195,22 +266,41 @@ export class RaftDriver implements RaftNode {
 
   #notController(): BarnabasError {
     const { leaderId } = this.parts.core.status;
-    const endpoint = this.parts.voters.find(({ id }) => id === leaderId)?.endpoint;
+    const endpoint = this.#discovery.voters.find(({ id }) => id === leaderId)?.endpoint;
     const hint = endpoint === undefined ? 'no leader is known, retry' : `node ${leaderId} at ${endpoint} does`;
     return new BarnabasError('NOT_CONTROLLER', `this controller does not lead: ${hint}`, { leaderId });
   }
 
   #receive(message: PeerMessage): void {
-    const { core } = this.parts;
-    if (message.to !== this.parts.nodeId || !this.parts.voters.some(({ id }) => id === message.from)) return;
-    this.#lastHeard.set(message.from, this.parts.clock.monotonic());
+    const { core, self } = this.parts;
+    this.#observers.heard({ id: message.from, directoryId: message.fromDirectory });
+    if (message.type === 'announce') {
+      this.#onAnnounce(message);
+      return;
+    }
+    if (message.to !== self.id || message.toDirectory !== self.directoryId) return;
     if (message.type === 'snapshotChunk') {
       if (message.term >= core.status.term) this.#receiver.onChunk(message);
     } else if (message.type === 'snapshotChunkResponse') {
       this.#sender.onResponse(message);
+    } else if (message.type === 'announceResponse') {
+      this.#discovery.onResponse(message);
     } else {
       core.step(message);
     }
+  }
+
+  /** A node without a vote follows whoever leads; and learns here who votes. */
+  #onAnnounce({ from, fromDirectory, endpoint }: Announce): void {
+    const { core, self } = this.parts;
+    if (!isPlainText(endpoint) || !isPlainText(fromDirectory)) return;
+    const observer = { id: from, directoryId: fromDirectory, endpoint };
+    this.#observers.add(observer);
+    core.observe(observer);
+    this.#send({
+      ...{ type: 'announceResponse', from: self.id, fromDirectory: self.directoryId },
+      ...{ to: from, toDirectory: fromDirectory, term: core.status.term, voters: this.#discovery.voters },
+    });
   }
 
   /** Wraps whatever changes the core: only while running, with a pass after it, and with faults caught. */
@@ -252,7 +342,7 @@ export class RaftDriver implements RaftNode {
   #pass(): void {
     const { core } = this.parts;
     for (let more = true; more; ) {
-      const ready = core.ready();
+      const ready = core.ready(this.#now);
       for (const message of ready.messages) this.#send(message);
       this.#settle(ready);
       more = false;
@@ -266,7 +356,23 @@ export class RaftDriver implements RaftNode {
       }
     }
     if (this.#maker.due && this.#applier.idle) {
-      this.#maker.begin(this.#applier.applied, this.parts.stateMachine.snapshot());
+      const { applied } = this.#applier;
+      this.#maker.begin(applied, core.configurationAt(applied.index), this.parts.stateMachine.snapshot());
+    }
+    this.#discovery.follow(core.status.configuration);
+    this.#releaseHeld();
+    this.#membership.look();
+  }
+
+  /** The transfer for which proposals were held is over, one way or the other. */
+  #releaseHeld(): void {
+    if (this.#held.commands === 0) return;
+    const { role, term, transferringTo } = this.parts.core.status;
+    if (transferringTo !== undefined) return;
+    for (const { commands, bytes, term: heldIn, done } of this.#held.take()) {
+      const isOurs = role === 'leader' && term === heldIn;
+      if (isOurs) this.#append(commands, bytes).then(done.resolve, done.reject);
+      else done.reject(this.#notController());
     }
   }
 
@@ -327,7 +433,10 @@ export class RaftDriver implements RaftNode {
   #end(): void {
     this.#timer?.cancel();
     this.#sender.stop();
+    this.#discovery.stop();
     this.parts.transport?.stop();
+    this.#membership.end();
+    for (const { done } of this.#held.take()) done.reject(this.#notController());
     this.#proposals.dropOthers(undefined);
     this.#barriers.dropAll(new BarnabasError('NOT_CONTROLLER', 'this controller has stopped: ask another one'));
   }

@@ -5,7 +5,7 @@
 import { assert } from '@barnabas/common';
 import type { EventQueue } from '@barnabas/common';
 import { entryBytes } from '../core/index.js';
-import type { Entry, SnapshotMark } from '../core/index.js';
+import type { Configuration, Entry, SnapshotMark } from '../core/index.js';
 import type { RaftStorage } from '../storage/raft-storage.js';
 import type { RaftConfig } from '../types.js';
 
@@ -32,9 +32,10 @@ export class SnapshotMaker {
     return this.#making === undefined && !this.#stopped && this.#bytesSince >= this.config.snapshotAfterBytes;
   }
 
-  begin(mark: SnapshotMark, records: Iterable<Uint8Array>): void {
+  /** The configuration is the one as of the mark. */
+  begin(mark: SnapshotMark, configuration: Configuration, records: Iterable<Uint8Array>): void {
     this.#bytesSince = 0;
-    this.#making = this.#make(mark, records)
+    this.#making = this.#make(mark, configuration, records)
       .catch(this.onFault)
       .finally(() => {
         this.#making = undefined;
@@ -46,8 +47,8 @@ export class SnapshotMaker {
     await this.#making;
   }
 
-  async #make(mark: SnapshotMark, records: Iterable<Uint8Array>): Promise<void> {
-    const writer = this.storage.stage(mark, this.config.snapshotChunkBytes);
+  async #make(mark: SnapshotMark, configuration: Configuration, records: Iterable<Uint8Array>): Promise<void> {
+    const writer = this.storage.stage(mark, configuration, this.config.snapshotChunkBytes);
     for (const record of records) {
       // One record travels in one message; what fits as a command fits as a part of the image.
       const size = record.length;

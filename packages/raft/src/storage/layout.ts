@@ -2,18 +2,23 @@
  * How a node's state lies in its key-value store, byte for byte. All numbers big-endian; u64 is an
  * unsigned 64-bit integer below 2^53. Every value begins with the CRC32C of the rest of it.
  *
- *   m                  identity       crc u32, JSON {formatVersion, clusterId, nodeId}
+ *   m                  identity       crc u32, JSON {formatVersion, clusterId, nodeId, directoryId}
  *   h                  hard state     crc u32, term u64, has vote u8, vote u32
- *   p                  snapshot       crc u32, id u64, index u64, term u64, chunks u32
+ *   p                  snapshot       crc u32, id u64, index u64, term u64, chunks u32, configuration
  *   c id u64 seq u32   snapshot chunk crc u32, (length u32, record)*
  *   e index u64        entry          crc u32, length u32, ~length u32, index u64, term u64, kind u8, command
  *
  * An entry carries its own index, so that one under a wrong key is noticed, and its length twice, so
- * that a changed length is not taken for an unfinished write.
+ * that a changed length is not taken for an unfinished write. Configurations, here and in the commands
+ * of entries that change them, stand as core/configuration.ts encodes them. Formatting writes the
+ * snapshot at index 0, without chunks, with the first configuration.
+ *
+ * Version 1 had neither directory ids nor configurations.
  */
 import { crc32c } from '@barnabas/protocol';
 import { assert } from '@barnabas/common';
-import type { Entry, HardState, SnapshotMark } from '../core/index.js';
+import { decodeConfiguration, encodeConfiguration, isMembershipChange } from '../core/index.js';
+import type { Configuration, Entry, HardState, SnapshotMark } from '../core/index.js';
 
 /** Why a value cannot be used. `torn`: it ends early, as a write cut off by a crash does. */
 export type Damage = 'torn' | 'corrupt';
@@ -21,6 +26,8 @@ export type Damage = 'torn' | 'corrupt';
 export interface Identity {
   readonly clusterId: string;
   readonly nodeId: number;
+  /** Made when the store was formatted: another store of this node is another replica. */
+  readonly directoryId: string;
 }
 
 /** Where a snapshot's content lies. */
@@ -28,13 +35,16 @@ export interface SnapshotPointer {
   readonly id: number;
   readonly mark: SnapshotMark;
   readonly chunks: number;
+  /** As of the snapshot. */
+  readonly configuration: Configuration;
 }
 
-const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 const CRC_BYTES = 4;
 const ENTRY_LENGTHS_END = 12;
 const ENTRY_HEADER_BYTES = 29;
-const KINDS: readonly Entry['kind'][] = ['command', 'noop'];
+const POINTER_HEADER_BYTES = 32;
+const KINDS: readonly Entry['kind'][] = ['command', 'noop', 'addLearner', 'promote', 'remove', 'update'];
 
 export const IDENTITY_KEY = Buffer.from('m');
 export const HARD_STATE_KEY = Buffer.from('h');
@@ -58,15 +68,17 @@ export function chunkKey(id: number, sequence: number): Buffer {
 export const indexOfEntryKey = (key: Buffer): number => readU64(key, 1);
 export const idOfChunkKey = (key: Buffer): number => readU64(key, 1);
 
-export function encodeIdentity({ clusterId, nodeId }: Identity): Buffer {
-  const json = Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, clusterId, nodeId }));
+export function encodeIdentity({ clusterId, nodeId, directoryId }: Identity): Buffer {
+  const json = Buffer.from(JSON.stringify({ formatVersion: FORMAT_VERSION, clusterId, nodeId, directoryId }));
   return seal(Buffer.concat([Buffer.alloc(CRC_BYTES), json]));
 }
 
-export function decodeIdentity(value: Buffer): Identity | Damage {
+/** Of a format that this version does not know, its version. */
+export function decodeIdentity(value: Buffer): Identity | { readonly formatVersion: number } | Damage {
   if (!isSealed(value)) return 'corrupt';
   const parsed = JSON.parse(value.toString('utf8', CRC_BYTES)) as Identity & { formatVersion: number };
-  return parsed.formatVersion === FORMAT_VERSION ? parsed : 'corrupt';
+  const { formatVersion, clusterId, nodeId, directoryId } = parsed;
+  return formatVersion === FORMAT_VERSION ? { clusterId, nodeId, directoryId } : { formatVersion };
 }
 
 export function encodeHardState({ term, votedFor }: HardState): Buffer {
@@ -83,19 +95,21 @@ export function decodeHardState(value: Buffer): HardState | Damage {
   return { term: readU64(value, 4), votedFor: voted ? value.readUInt32BE(13) : undefined };
 }
 
-export function encodeSnapshotPointer({ id, mark, chunks }: SnapshotPointer): Buffer {
-  const value = Buffer.alloc(32);
+export function encodeSnapshotPointer({ id, mark, chunks, configuration }: SnapshotPointer): Buffer {
+  const value = Buffer.alloc(POINTER_HEADER_BYTES);
   writeU64(value, id, 4);
   writeU64(value, mark.index, 12);
   writeU64(value, mark.term, 20);
   value.writeUInt32BE(chunks, 28);
-  return seal(value);
+  return seal(Buffer.concat([value, encodeConfiguration(configuration)]));
 }
 
 export function decodeSnapshotPointer(value: Buffer): SnapshotPointer | Damage {
-  if (value.length !== 32 || !isSealed(value)) return 'corrupt';
+  if (value.length < POINTER_HEADER_BYTES || !isSealed(value)) return 'corrupt';
   const mark = { index: readU64(value, 12), term: readU64(value, 20) };
-  return { id: readU64(value, 4), mark, chunks: value.readUInt32BE(28) };
+  const configuration = decodeConfiguration(value.subarray(POINTER_HEADER_BYTES));
+  if (configuration === undefined) return 'corrupt';
+  return { id: readU64(value, 4), mark, chunks: value.readUInt32BE(28), configuration };
 }
 
 export function encodeChunk(records: readonly Uint8Array[]): Buffer {
@@ -143,7 +157,9 @@ export function decodeEntry(value: Buffer): Entry | Damage {
   if (value.length < ENTRY_HEADER_BYTES + length) return 'torn';
   const kind = KINDS[value.readUInt8(28)];
   if (!isSealed(value) || kind === undefined) return 'corrupt';
-  return { index: readU64(value, 12), term: readU64(value, 20), kind, command: value.subarray(ENTRY_HEADER_BYTES) };
+  const command = value.subarray(ENTRY_HEADER_BYTES);
+  if (isMembershipChange(kind) && decodeConfiguration(command) === undefined) return 'corrupt';
+  return { index: readU64(value, 12), term: readU64(value, 20), kind, command };
 }
 
 function seal(value: Buffer): Buffer {

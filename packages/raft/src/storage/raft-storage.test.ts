@@ -2,12 +2,22 @@ import { SeededRandom, silentLogger } from '@barnabas/common';
 import type { Logger } from '@barnabas/common';
 import { MemoryStoreFactory } from '@barnabas/store';
 import type { MemoryStore } from '@barnabas/store';
+import { crc32c } from '@barnabas/protocol';
 import * as fc from 'fast-check';
-import type { Entry, PersistGroup, SnapshotMark } from '../core/index.js';
+import { encodeConfiguration } from '../core/index.js';
+import type { Configuration, Entry, PersistGroup, SnapshotMark } from '../core/index.js';
+import { directoryIdOf, formatStore } from './format.js';
 import * as layout from './layout.js';
 import { RaftStorage } from './raft-storage.js';
 
 const IDENTITY = { clusterId: 'castle', nodeId: 7 };
+const VOTERS = [
+  { id: 8, directoryId: 'eighth-disk', endpoint: 'host-8:7800' },
+  { id: 7, directoryId: 'seventh-disk', endpoint: 'host-7:7800' },
+];
+/** In order of their ids. */
+const FIRST: Configuration = { voters: [...VOTERS].reverse(), learners: [] };
+const FORMAT = { ...IDENTITY, initialVoters: VOTERS, random: new SeededRandom(1) };
 const ALL = { chunkBytes: 1 << 20 };
 
 const entry = (index: number, term: number, command = `${index}/${term}`): Entry => ({
@@ -38,6 +48,7 @@ describe('RaftStorage', () => {
     store = await disks.open('disk');
     warnings = [];
     logger = { ...silentLogger, warn: (message) => void warnings.push(message) };
+    await formatStore(store, FORMAT);
   });
 
   const open = () => RaftStorage.open(store, IDENTITY, logger);
@@ -49,28 +60,77 @@ describe('RaftStorage', () => {
   }
 
   async function stage(storage: RaftStorage, mark: SnapshotMark, records: readonly string[]) {
-    const writer = storage.stage(mark, 8);
+    const writer = storage.stage(mark, FIRST, 8);
     for (const record of records) await writer.add(Buffer.from(record));
     return writer.finish();
   }
 
-  it('finds nothing on a new disk, and claims it', async () => {
-    const { recovered } = await open();
+  it('finds on a new disk what it was formatted with', async () => {
+    const { recovered, storage } = await open();
     const nothing = { hardState: { term: 0, votedFor: undefined }, snapshot: { index: 0, term: 0 }, entries: [] };
-    expect(recovered).toEqual(nothing);
-    expect((await crashAndOpen()).recovered).toEqual(nothing);
+    expect(recovered).toEqual({ ...nothing, configuration: FIRST });
+    expect(storage.identity).toEqual({ ...IDENTITY, directoryId: 'seventh-disk' });
+    expect((await crashAndOpen()).recovered).toEqual(recovered);
   });
 
   it('refuses the disk of another cluster or node, and one that does not say whose it is', async () => {
-    await open();
     const other = RaftStorage.open(store, { clusterId: 'village', nodeId: 7 }, logger);
     await expect(other).rejects.toMatchObject({ errorName: 'INCONSISTENT_CLUSTER_ID' });
     const another = RaftStorage.open(store, { clusterId: 'castle', nodeId: 8 }, logger);
     await expect(another).rejects.toMatchObject({ errorName: 'INVALID_CONFIG' });
     const foreign = await disks.open('foreign');
-    await foreign.write([{ type: 'put', key: Buffer.from('x'), value: Buffer.from('y') }], { sync: true });
-    const claim = RaftStorage.open(foreign, IDENTITY, logger);
-    await expect(claim).rejects.toMatchObject({ errorName: 'KAFKA_STORAGE_ERROR' });
+    await expect(RaftStorage.open(foreign, IDENTITY, logger)).rejects.toThrow('does not say whose it is');
+  });
+
+  it('refuses a disk of an earlier format, and says so', async () => {
+    const json = Buffer.from(JSON.stringify({ formatVersion: 1, clusterId: 'castle', nodeId: 7 }));
+    const value = Buffer.concat([Buffer.alloc(4), json]);
+    value.writeUInt32BE(crc32c(json), 0);
+    store.disk.corrupt(layout.IDENTITY_KEY, () => value);
+    await expect(open()).rejects.toMatchObject({ errorName: 'UNSUPPORTED_VERSION' });
+    await expect(open()).rejects.toThrow('format 1');
+  });
+
+  describe('formatting', () => {
+    let freshDisks = 0;
+    const format = async (parts: Partial<Parameters<typeof formatStore>[1]> = {}) => {
+      const fresh = await disks.open(`fresh ${++freshDisks}`);
+      return { fresh, identity: await formatStore(fresh, { ...FORMAT, ...parts }) };
+    };
+
+    it('makes the same first configuration on all initial voters, in whatever order they are listed', async () => {
+      const { fresh } = await format({ nodeId: 8, initialVoters: [...VOTERS].reverse() });
+      const { recovered } = await RaftStorage.open(fresh, { clusterId: 'castle', nodeId: 8 }, logger);
+      expect(recovered.configuration).toEqual(FIRST);
+    });
+
+    it('works directory ids out where none are given, and makes one up for whoever joins', async () => {
+      const initialVoters = VOTERS.map(({ id, endpoint }) => ({ id, endpoint }));
+      const { identity } = await format({ initialVoters });
+      expect(identity.directoryId).toBe(directoryIdOf('castle', 7));
+      expect(directoryIdOf('castle', 7)).toMatch(/^[A-Za-z0-9_][A-Za-z0-9_-]{21}$/);
+      expect(
+        new Set(['castle', 'village'].flatMap((cluster) => [7, 8].map((id) => directoryIdOf(cluster, id)))).size,
+      ).toBe(4);
+      const joins = await format({ nodeId: 9 });
+      const empty = await format({ initialVoters: [], nodeId: 9 });
+      expect(new Set([joins, empty].map((one) => one.identity.directoryId)).size).toBe(2);
+      const { recovered } = await RaftStorage.open(empty.fresh, { clusterId: 'castle', nodeId: 9 }, logger);
+      expect(recovered.configuration).toEqual({ voters: [], learners: [] });
+    });
+
+    it('refuses a store with anything in it, and voters that cannot be', async () => {
+      await expect(formatStore(store, FORMAT)).rejects.toMatchObject({ errorName: 'KAFKA_STORAGE_ERROR' });
+      const refused: Partial<Parameters<typeof formatStore>[1]>[] = [
+        { clusterId: '' },
+        { initialVoters: [...VOTERS, ...VOTERS] },
+        { initialVoters: [{ id: -1, endpoint: 'a:1' }] },
+        { initialVoters: [{ id: 7, endpoint: '' }] },
+        { initialVoters: [{ id: 7, endpoint: 'hö:1' }] },
+        { directoryId: 'another-disk' },
+      ];
+      for (const parts of refused) await expect(format(parts)).rejects.toMatchObject({ errorName: 'INVALID_CONFIG' });
+    });
   });
 
   it('puts a group on disk in one synced write', async () => {
@@ -84,6 +144,7 @@ describe('RaftStorage', () => {
     expect(recovered).toEqual({
       hardState: { term: 1, votedFor: 3 },
       snapshot: { index: 0, term: 0 },
+      configuration: FIRST,
       entries: [entry(1, 1), entry(2, 1)],
     });
   });
@@ -223,7 +284,7 @@ describe('RaftStorage', () => {
       const parts = { snapshot: received.mark, entries: [entry(5, 2)], hardState: { term: 2, votedFor: undefined } };
       await storage.persist(group(parts), received);
       const { recovered, storage: again } = await crashAndOpen();
-      expect(recovered).toEqual({ ...parts, messages: undefined, entries: [entry(5, 2)] });
+      expect(recovered).toEqual({ ...parts, configuration: FIRST, entries: [entry(5, 2)] });
       expect(await collect(again.readSnapshot().records)).toEqual(['from afar']);
     });
 
@@ -251,6 +312,10 @@ describe('RaftStorage', () => {
       kind: fc.constantFrom('command' as const, 'noop' as const),
       command: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
     });
+    for (const kind of ['addLearner', 'promote', 'remove', 'update'] as const) {
+      const one = { index: 4, term: 2, kind, command: Buffer.from(encodeConfiguration(FIRST)) };
+      expect(layout.decodeEntry(layout.encodeEntry(one))).toEqual(one);
+    }
     fc.assert(fc.property(anyEntry, (one) => expect(layout.decodeEntry(layout.encodeEntry(one))).toEqual(one)));
   });
 

@@ -7,12 +7,13 @@
  *   T1  a group is one atomic, synced write
  *   T2  a snapshot's content is on disk, synced, before anything refers to it
  *   T3  at any time the disk holds a snapshot and the entries that follow it, or all entries
+ *   T4  a snapshot that somebody reads stays until it has been read, however many come into force meanwhile
  * Byte layout: layout.ts. What a start makes of it: recovery.ts.
  */
 import { assert } from '@barnabas/common';
 import type { Logger } from '@barnabas/common';
 import type { KeyValueStore, StoreOperation } from '@barnabas/store';
-import type { PersistGroup, RecoveredState, SnapshotMark } from '../core/index.js';
+import type { Configuration, PersistGroup, RecoveredState, SnapshotMark } from '../core/index.js';
 import type { StoredSnapshot } from '../types.js';
 import * as layout from './layout.js';
 import type { Identity, SnapshotPointer } from './layout.js';
@@ -28,9 +29,13 @@ export class RaftStorage {
   /** The last entry on disk. */
   #lastIndex: number;
   #nextSnapshotId: number;
+  /** How many read each snapshot, by its id; and those to be removed when nobody does any more. */
+  readonly #readers = new Map<number, number>();
+  readonly #doomed = new Set<number>();
 
   private constructor(
     readonly store: KeyValueStore,
+    readonly identity: Identity,
     pointer: SnapshotPointer,
     lastIndex: number,
     nextSnapshotId: number,
@@ -42,16 +47,17 @@ export class RaftStorage {
 
   static async open(
     store: KeyValueStore,
-    identity: Identity,
+    expected: Pick<Identity, 'clusterId' | 'nodeId'>,
     logger: Logger,
   ): Promise<{ readonly storage: RaftStorage; readonly recovered: RecoveredState }> {
-    const { hardState, pointer, entries, nextSnapshotId } = await recover(store, identity, logger);
+    const { hardState, pointer, entries, nextSnapshotId, identity } = await recover(store, expected, logger);
     // What the process before wrote may not be on disk, if its sync failed: but from here on this node
     // answers for all that it has read, its vote first.
     await store.sync();
     const lastIndex = entries.at(-1)?.index ?? pointer.mark.index;
-    const storage = new RaftStorage(store, pointer, lastIndex, nextSnapshotId);
-    return { storage, recovered: { hardState, snapshot: pointer.mark, entries } };
+    const storage = new RaftStorage(store, identity, pointer, lastIndex, nextSnapshotId);
+    const { mark: snapshot, configuration } = pointer;
+    return { storage, recovered: { hardState, snapshot, configuration, entries } };
   }
 
   /** The snapshot in force; index 0 if there is none. */
@@ -60,8 +66,8 @@ export class RaftStorage {
   }
 
   /** Begins to write a snapshot's content. */
-  stage(mark: SnapshotMark, chunkBytes: number): SnapshotWriter {
-    return new SnapshotWriter(this.store, this.#nextSnapshotId++, mark, chunkBytes);
+  stage(mark: SnapshotMark, configuration: Configuration, chunkBytes: number): SnapshotWriter {
+    return new SnapshotWriter(this.store, this.#nextSnapshotId++, mark, configuration, chunkBytes);
   }
 
   /** Puts a group on disk. `received` is the content of its snapshot, if it has one. */
@@ -120,20 +126,36 @@ export class RaftStorage {
 
   /** Removes the content of a snapshot that is not in force. */
   async remove({ id }: { readonly id: number }): Promise<void> {
-    await this.store.clear({ gte: layout.chunkKey(id, 0), lt: layout.chunkKey(id + 1, 0) });
+    if (this.#readers.has(id)) this.#doomed.add(id);
+    else await this.store.clear({ gte: layout.chunkKey(id, 0), lt: layout.chunkKey(id + 1, 0) });
   }
 
   async *#records(pointer: SnapshotPointer): AsyncGenerator<readonly Buffer[], void, undefined> {
     const range = { gte: layout.chunkKey(pointer.id, 0), lt: layout.chunkKey(pointer.id + 1, 0) };
     let chunks = 0;
-    for await (const entries of this.store.read({ ...range, chunkBytes: READ_BYTES })) {
-      for (const { key, value } of entries) {
-        if (!key.equals(layout.chunkKey(pointer.id, chunks))) break;
-        chunks++;
-        yield sound(layout.decodeChunk(value), `piece ${chunks} of the snapshot at ${pointer.mark.index}`);
+    this.#readers.set(pointer.id, (this.#readers.get(pointer.id) ?? 0) + 1);
+    try {
+      for await (const entries of this.store.read({ ...range, chunkBytes: READ_BYTES })) {
+        for (const { key, value } of entries) {
+          if (!key.equals(layout.chunkKey(pointer.id, chunks))) break;
+          chunks++;
+          yield sound(layout.decodeChunk(value), `piece ${chunks} of the snapshot at ${pointer.mark.index}`);
+        }
       }
+      if (chunks !== pointer.chunks) throw damaged(`the snapshot at ${pointer.mark.index} is incomplete`);
+    } finally {
+      await this.#readNoMore(pointer.id);
     }
-    if (chunks !== pointer.chunks) throw damaged(`the snapshot at ${pointer.mark.index} is incomplete`);
+  }
+
+  async #readNoMore(id: number): Promise<void> {
+    const left = (this.#readers.get(id) ?? 1) - 1;
+    if (left > 0) {
+      this.#readers.set(id, left);
+      return;
+    }
+    this.#readers.delete(id);
+    if (this.#doomed.delete(id)) await this.remove({ id });
   }
 
   async #switchTo(pointer: SnapshotPointer): Promise<void> {

@@ -1,8 +1,8 @@
 /**
  * Reads a node's state from its store after a start, and decides what damage means:
  *
- *   a new store                          takes the identity it is opened with
- *   another cluster's or node's store    refused
+ *   a new store                          refused: it is formatted first (format.ts)
+ *   another cluster's or node's store, another format's    refused
  *   entries and chunks that a snapshot has replaced, chunks of one never finished
  *                                        removed: a crash came between the switch and the clean-up
  *   a last entry that ends early         cut: its write was never finished, so never acknowledged
@@ -22,57 +22,68 @@ export interface Recovered {
   readonly entries: Entry[];
   /** An id that no chunk on disk carries. */
   readonly nextSnapshotId: number;
+  readonly identity: Identity;
 }
 
-export const NO_SNAPSHOT: SnapshotPointer = { id: 0, mark: { index: 0, term: 0 }, chunks: 0 };
 const NO_HARD_STATE: HardState = { term: 0, votedFor: undefined };
 const READ_BYTES = 1 << 20;
 const AFTER_CHUNKS = Buffer.from('d');
 const AFTER_ENTRIES = Buffer.from('f');
 
-/** Whose store this is; undefined for a new one. */
+/** Whose store this is; undefined for one that is not formatted. */
 export async function readIdentity(store: KeyValueStore): Promise<Identity | undefined> {
   const value = await store.get(layout.IDENTITY_KEY);
-  return value === undefined ? undefined : sound(layout.decodeIdentity(value), 'the identity of the node');
+  if (value === undefined) return undefined;
+  const identity = sound(layout.decodeIdentity(value), 'the identity of the node');
+  if ('formatVersion' in identity) {
+    throw new BarnabasError(
+      'UNSUPPORTED_VERSION',
+      `this metadata log is of format ${identity.formatVersion}, this version reads format ${layout.FORMAT_VERSION}: ` +
+        'format a new directory, or start the version that wrote it',
+      { ...identity },
+    );
+  }
+  return identity;
 }
 
-export async function recover(store: KeyValueStore, identity: Identity, logger: Logger): Promise<Recovered> {
-  await claim(store, identity);
+export async function recover(
+  store: KeyValueStore,
+  expected: Pick<Identity, 'clusterId' | 'nodeId'>,
+  logger: Logger,
+): Promise<Recovered> {
+  const identity = await checkIdentity(store, expected);
   const hardState = await readValue(store, layout.HARD_STATE_KEY, layout.decodeHardState, 'the term and vote');
-  const pointer =
-    (await readValue(store, layout.SNAPSHOT_KEY, layout.decodeSnapshotPointer, 'the snapshot')) ?? NO_SNAPSHOT;
+  const pointer = await readValue(store, layout.SNAPSHOT_KEY, layout.decodeSnapshotPointer, 'the snapshot');
+  if (pointer === undefined) throw damaged('it does not say which snapshot it begins with');
   const nextSnapshotId = await removeOtherChunks(store, pointer);
   await store.clear({ gte: layout.entryKey(0), lt: layout.entryKey(pointer.mark.index + 1) });
   const entries = await readEntries(store, pointer.mark, logger);
   const lastTerm = entries.at(-1)?.term ?? pointer.mark.term;
   if (lastTerm > (hardState?.term ?? 0)) throw damaged(`the stored term lies before the log's last term, ${lastTerm}`);
-  return { hardState: hardState ?? NO_HARD_STATE, pointer, entries, nextSnapshotId };
+  return { hardState: hardState ?? NO_HARD_STATE, pointer, entries, nextSnapshotId, identity };
 }
 
-async function claim(store: KeyValueStore, identity: Identity): Promise<void> {
+async function checkIdentity(
+  store: KeyValueStore,
+  expected: Pick<Identity, 'clusterId' | 'nodeId'>,
+): Promise<Identity> {
   const found = await readIdentity(store);
-  if (found === undefined) {
-    const { entries } = await store.readChunk({ limit: 1, keysOnly: true, chunkBytes: 1 });
-    if (entries.length > 0) throw damaged('the store is not empty, and does not say whose it is');
-    await store.write([{ type: 'put', key: layout.IDENTITY_KEY, value: layout.encodeIdentity(identity) }], {
-      sync: true,
-    });
-    return;
-  }
-  if (found.clusterId !== identity.clusterId) {
+  if (found === undefined) throw damaged('it does not say whose it is');
+  if (found.clusterId !== expected.clusterId) {
     throw new BarnabasError(
       'INCONSISTENT_CLUSTER_ID',
-      `this metadata log belongs to cluster ${found.clusterId}, not ${identity.clusterId}: start the node with its own data directory`,
+      `this metadata log belongs to cluster ${found.clusterId}, not ${expected.clusterId}: start the node with its own data directory`,
       { ...found },
     );
   }
-  if (found.nodeId !== identity.nodeId) {
+  if (found.nodeId !== expected.nodeId) {
     throw new BarnabasError(
       'INVALID_CONFIG',
-      `this metadata log belongs to node ${found.nodeId}, not ${identity.nodeId}: correct node.id or the data directory`,
+      `this metadata log belongs to node ${found.nodeId}, not ${expected.nodeId}: correct node.id or the data directory`,
       { ...found },
     );
   }
+  return found;
 }
 
 async function removeOtherChunks(store: KeyValueStore, pointer: SnapshotPointer): Promise<number> {

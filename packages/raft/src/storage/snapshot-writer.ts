@@ -3,7 +3,7 @@
  * is abandoned leaves pieces behind, which the next start removes.
  */
 import type { KeyValueStore } from '@barnabas/store';
-import type { SnapshotMark } from '../core/index.js';
+import type { Configuration, SnapshotMark } from '../core/index.js';
 import { chunkKey, encodeChunk } from './layout.js';
 import type { SnapshotPointer } from './layout.js';
 
@@ -16,6 +16,8 @@ export class SnapshotWriter {
     readonly store: KeyValueStore,
     readonly id: number,
     readonly mark: SnapshotMark,
+    /** As of the snapshot. */
+    readonly configuration: Configuration,
     readonly chunkBytes: number,
   ) {}
 
@@ -30,7 +32,8 @@ export class SnapshotWriter {
   async finish(): Promise<SnapshotPointer> {
     if (this.#gathered.length > 0) await this.#write();
     await this.store.sync();
-    return { id: this.id, mark: this.mark, chunks: this.#chunks };
+    const { id, mark, configuration } = this;
+    return { id, mark, configuration, chunks: this.#chunks };
   }
 
   async #write(): Promise<void> {

@@ -5,6 +5,8 @@ import type { RaftTransport } from '../transport/types.js';
 
 export class MemoryNetwork {
   readonly #receivers = new Map<number, (message: PeerMessage) => void>();
+  /** Node ids by address. */
+  readonly #addresses = new Map<string, number>();
   readonly #cut = new Set<number>();
   /** One message in so many is lost; 0 for none. */
   lossOneIn = 0;
@@ -24,13 +26,16 @@ export class MemoryNetwork {
     this.#cut.clear();
   }
 
-  transport(id: number): RaftTransport {
+  /** The way out of and into a node that is reached at `endpoint`. */
+  transport(id: number, endpoint: string): RaftTransport {
+    this.#addresses.set(endpoint, id);
     let receive: ((message: PeerMessage) => void) | undefined;
     return {
-      start: (receiver) => {
+      start: (_self, receiver) => {
         receive = receiver;
         this.#receivers.set(id, receiver);
       },
+      connect: () => undefined,
       send: (message) => this.#send(message),
       stop: () => {
         if (this.#receivers.get(id) === receive) this.#receivers.delete(id);
@@ -39,12 +44,13 @@ export class MemoryNetwork {
   }
 
   #send(message: PeerMessage): void {
-    if (this.#cut.has(message.from) || this.#cut.has(message.to)) return;
+    const to = message.type === 'announce' ? this.#addresses.get(message.toEndpoint) : message.to;
+    if (to === undefined || this.#cut.has(message.from) || this.#cut.has(to)) return;
     if (this.lossOneIn > 0 && this.random.below(this.lossOneIn) === 0) return;
     this.timers.after(1 + this.random.below(3), () => {
-      if (this.#cut.has(message.from) || this.#cut.has(message.to)) return;
+      if (this.#cut.has(message.from) || this.#cut.has(to)) return;
       this.delivered.set(message.type, (this.delivered.get(message.type) ?? 0) + 1);
-      this.#receivers.get(message.to)?.(message);
+      this.#receivers.get(to)?.(message);
     });
   }
 }

@@ -52,7 +52,7 @@ export class TestQuorum {
       endpoint: `host-${id}:7800`,
       initialVoters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
       store,
-      transport: this.network.transport(id),
+      transport: this.network.transport(id, `host-${id}:7800`),
       clock: this.time,
       timers: this.time,
       random: this.random,

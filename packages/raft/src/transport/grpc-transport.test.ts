@@ -7,6 +7,7 @@ import { createConnector, serve } from '@barnabas/rpc';
 import type { Connector, RunningServer } from '@barnabas/rpc';
 import { MemoryStoreFactory } from '@barnabas/store';
 import { startRaft } from '../start-raft.js';
+import { directoryIdOf } from '../storage/format.js';
 import { Journal } from '../test-kit/journal.js';
 import type { RaftNode, Voter } from '../types.js';
 import { createGrpcTransport } from './grpc-transport.js';
@@ -51,8 +52,7 @@ class GrpcQuorum {
   async start(id: number, clusterId = 'castle'): Promise<Running> {
     const environment = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
     const connector: Connector = createConnector();
-    const identity = { nodeId: id, clusterId, voters: this.voters };
-    const { transport, service } = createGrpcTransport({ ...environment, ...identity, connector });
+    const { transport, service } = createGrpcTransport({ ...environment, connector });
     const port = Number(present(this.voters[id - 1], 'voter').endpoint.split(':')[1]);
     const server = await serve({ listen: { host: HOST, port }, services: [service], logger: silentLogger });
     const store = await this.disks.open(`${clusterId}-${id}`);
@@ -125,28 +125,24 @@ describe('a quorum over gRPC', () => {
     expect((await quorum.leader()).id).toBe(leader.id);
   });
 
-  it('takes no stream from whoever is not the voter that should call, and says why', async () => {
+  it('takes no stream that is not meant for it, and says why', async () => {
     quorum = await GrpcQuorum.started(3);
     await quorum.leader();
     const connector = createConnector();
     const endpoint = present(quorum.voters[1], 'voter').endpoint;
-    const answerTo = (hello: internal.RaftHello): Promise<BarnabasError | undefined> =>
+    const answerTo = (hello: Partial<internal.RaftHello>): Promise<BarnabasError | undefined> =>
       new Promise((resolve) => {
         const stream = connector.channel(endpoint).client(internal.RaftServiceDefinition).connect();
         stream.handle({ onMessage: () => stream.end(), onClose: resolve });
-        stream.write({ part: { $case: 'hello', hello } });
+        const complete = { clusterId: 'castle', from: 1, to: 2, fromDirectory: 'a-disk', ...hello };
+        stream.write({ part: { $case: 'hello', hello: complete } });
       });
-    expect(await answerTo({ clusterId: 'village', from: 1, to: 2 })).toMatchObject({
-      errorName: 'INCONSISTENT_CLUSTER_ID',
-    });
-    expect(await answerTo({ clusterId: 'castle', from: 9, to: 2 })).toMatchObject({
-      errorName: 'INCONSISTENT_VOTER_SET',
-    });
-    // Node 3 waits for node 2 to call.
-    expect(await answerTo({ clusterId: 'castle', from: 3, to: 2 })).toMatchObject({
-      errorName: 'INCONSISTENT_VOTER_SET',
-    });
-    expect(await answerTo({ clusterId: 'castle', from: 1, to: 3 })).toMatchObject({ errorName: 'INVALID_REQUEST' });
+    expect(await answerTo({ clusterId: 'village' })).toMatchObject({ errorName: 'INCONSISTENT_CLUSTER_ID' });
+    expect(await answerTo({ to: 3 })).toMatchObject({ errorName: 'INVALID_REQUEST' });
+    const itself = { from: 2, fromDirectory: directoryIdOf('castle', 2) };
+    expect(await answerTo(itself)).toMatchObject({ errorName: 'INVALID_REQUEST' });
+    // Whoever looks for the quorum does not know who is at an address.
+    expect(await answerTo({ from: 9, to: -1 })).toBeUndefined();
     connector.close();
   });
 
@@ -158,7 +154,7 @@ describe('a quorum over gRPC', () => {
     const endpoint = present(quorum.voters[2], 'voter').endpoint;
     const stream = connector.channel(endpoint).client(internal.RaftServiceDefinition).connect();
     const over = new Promise((resolve) => stream.handle({ onMessage: () => undefined, onClose: resolve }));
-    const vote = { $case: 'vote', vote: { lastIndex: 1000, lastTerm: 1000 } } as const;
+    const vote = { $case: 'vote', vote: { lastIndex: 1000, lastTerm: 1000, force: true } } as const;
     stream.write({ part: { $case: 'message', message: { term: term + 1000, body: vote } } });
     stream.end();
     await over;

@@ -16,7 +16,11 @@ class FakeStream implements LinkStream {
   }
 }
 
-const message = { type: 'heartbeat', from: 1, to: 2, term: 3, commitIndex: 4, round: 5 } as const;
+const SELF = { id: 1, directoryId: 'one' };
+const PEER = { id: 2, directoryId: 'two' };
+const there = { from: 1, fromDirectory: 'one', to: 2, toDirectory: 'two', term: 3 };
+const back = { from: 2, fromDirectory: 'two', to: 1, toDirectory: 'one', term: 3 };
+const message = { type: 'heartbeat', ...there, commitIndex: 4, round: 5 } as const;
 const answer: internal.RaftMessage = {
   term: 3,
   body: { $case: 'heartbeatResponse', heartbeatResponse: { round: 5 } },
@@ -26,29 +30,39 @@ describe('Link', () => {
   const setUp = () => {
     const time = new VirtualTime();
     const received: PeerMessage[] = [];
-    return { time, received, link: new Link(1, 2, time, (one) => received.push(one)) };
+    return { time, received, link: new Link(SELF, PEER, time, (one) => received.push(one)) };
   };
 
-  it('drops what it cannot send, and uses the newest stream', () => {
+  it('drops what it cannot send, speaks on the newest stream and listens to all', () => {
     const { link, received } = setUp();
     const [old, recent] = [new FakeStream(), new FakeStream()];
+    const heard = { type: 'heartbeatResponse', ...back, round: 5 };
     link.send(message);
+    link.onMessage(old, answer);
     link.attach(old);
     link.send(message);
     link.attach(recent);
     link.send(message);
     expect([old.written.length, recent.written.length]).toEqual([1, 1]);
-    expect(old.cancelled).toBe(true);
     link.onMessage(old, answer);
-    expect(received).toEqual([]);
     link.onMessage(recent, answer);
-    expect(received).toEqual([{ type: 'heartbeatResponse', from: 2, to: 1, term: 3, round: 5 }]);
-    link.detach(old);
-    link.send(message);
-    expect(recent.written).toHaveLength(2);
+    expect(received).toEqual([heard, heard]);
     link.detach(recent);
     link.send(message);
-    expect(recent.written).toHaveLength(2);
+    expect([old.written.length, recent.written.length, link.isEmpty]).toEqual([2, 1, false]);
+    link.detach(old);
+    link.send(message);
+    link.onMessage(old, answer);
+    expect([old.written.length, received.length, link.isEmpty]).toEqual([2, 2, true]);
+  });
+
+  it('keeps few streams, whatever a peer opens', () => {
+    const { link } = setUp();
+    const streams = Array.from({ length: 6 }, () => new FakeStream());
+    for (const stream of streams) link.attach(stream);
+    expect(streams.map(({ cancelled }) => cancelled)).toEqual([true, true, false, false, false, false]);
+    link.close();
+    expect(streams.every(({ cancelled }) => cancelled)).toBe(true);
   });
 
   it('holds back while the peer does not read, so that memory stays bounded', () => {

@@ -1,13 +1,15 @@
 /**
- * What this node has to one other voter: at most one stream, used by both for everything. Does not
- * open streams; grpc-transport.ts does.
+ * What this node has to one other node, under one directory id: the streams between them, whoever
+ * opened them. There is one as a rule; while the two differ about who is to open it, or one is reached
+ * under two addresses, there may be more. The newest is spoken on, all are listened to. Does not open
+ * streams; grpc-transport.ts does.
  *
  * Invariant: K1 nothing is given to the stream before both have said hello, nor to one that is over.
  */
 import type { Clock } from '@barnabas/common';
 import type { internal } from '@barnabas/protocol';
-import type { NodeId } from '../core/index.js';
-import type { PeerMessage } from '../peer-message.js';
+import type { ReplicaId } from '../core/index.js';
+import type { CarriedMessage, PeerMessage } from '../peer-message.js';
 import { fromProto, toProto } from './wire.js';
 
 /** One end of a stream, whoever opened it. */
@@ -23,33 +25,44 @@ const MAX_BUFFERED_BYTES = 8 << 20;
 /** A stream on which this node has spoken for so long without an answer is taken for dead. */
 const MAX_SILENCE_MS = 5_000;
 
+/** A peer that opens more streams than this loses the oldest. */
+const MAX_STREAMS = 4;
+
 export class Link {
-  #stream: LinkStream | undefined;
-  /** When this node first spoke after it last heard something. */
+  /** The newest last. */
+  readonly #streams: LinkStream[] = [];
+  /** When this node first spoke on the newest stream after it last heard something. */
   #unansweredSince: number | undefined;
 
   constructor(
-    readonly selfId: NodeId,
-    readonly peerId: NodeId,
+    readonly self: ReplicaId,
+    readonly peer: ReplicaId,
     readonly clock: Clock,
     readonly receive: (message: PeerMessage) => void,
   ) {}
 
-  /** Takes a new stream into use; an older one is given up: its other end has moved on as well. */
+  /** Nothing is between the two. */
+  get isEmpty(): boolean {
+    return this.#streams.length === 0;
+  }
+
+  /** Takes a new stream into use. */
   attach(stream: LinkStream): void {
-    const old = this.#stream;
-    this.#stream = stream;
+    this.#streams.push(stream);
     this.#unansweredSince = undefined;
-    old?.cancel();
+    if (this.#streams.length > MAX_STREAMS) this.#streams.shift()?.cancel();
   }
 
-  /** The stream is over; without effect for one that is no longer in use. */
+  /** The stream is over. */
   detach(stream: LinkStream): void {
-    if (this.#stream === stream) this.#stream = undefined;
+    const at = this.#streams.indexOf(stream);
+    if (at === -1) return;
+    this.#streams.splice(at, 1);
+    this.#unansweredSince = undefined;
   }
 
-  send(message: Exclude<PeerMessage, { type: 'installSnapshot' }>): void {
-    const stream = this.#stream;
+  send(message: CarriedMessage): void {
+    const stream = this.#streams.at(-1);
     if (stream === undefined || stream.bufferedBytes > MAX_BUFFERED_BYTES) return;
     const now = this.clock.monotonic();
     this.#unansweredSince ??= now;
@@ -63,15 +76,13 @@ export class Link {
   }
 
   onMessage(stream: LinkStream, received: internal.RaftMessage): void {
-    if (this.#stream !== stream) return;
+    if (!this.#streams.includes(stream)) return;
     this.#unansweredSince = undefined;
-    const message = fromProto(received, this.peerId, this.selfId);
+    const message = fromProto(received, this.peer, this.self);
     if (message !== undefined) this.receive(message);
   }
 
   close(): void {
-    const stream = this.#stream;
-    this.#stream = undefined;
-    stream?.cancel();
+    for (const stream of this.#streams.splice(0)) stream.cancel();
   }
 }

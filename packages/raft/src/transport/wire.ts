@@ -1,26 +1,40 @@
 /**
- * Messages between voters as they stand in proto/barnabas/internal/v1/raft_service.proto. Sender and
+ * Messages between nodes as they stand in proto/barnabas/internal/v1/raft_service.proto. Sender and
  * receiver are not in the message: they are the ends of the stream, so nobody can speak for another.
  */
 import { internal } from '@barnabas/protocol';
-import type { Entry, Message, NodeId, SnapshotMark } from '../core/index.js';
-import type { PeerMessage } from '../peer-message.js';
+import { decodeConfiguration, encodeConfiguration, isMembershipChange } from '../core/index.js';
+import type { Entry, EntryKind, Message, ReplicaId, SnapshotMark } from '../core/index.js';
+import type { CarriedMessage, PeerMessage } from '../peer-message.js';
 
 type Body = NonNullable<internal.RaftMessage['body']>;
 
+const KINDS: Readonly<Record<EntryKind, internal.RaftEntryKind>> = {
+  command: internal.RaftEntryKind.COMMAND,
+  noop: internal.RaftEntryKind.NOOP,
+  addLearner: internal.RaftEntryKind.ADD_LEARNER,
+  promote: internal.RaftEntryKind.PROMOTE,
+  remove: internal.RaftEntryKind.REMOVE,
+  update: internal.RaftEntryKind.UPDATE,
+};
+const KINDS_BY_NUMBER = new Map(Object.entries(KINDS).map(([kind, number]) => [number, kind as EntryKind]));
+
 /** An installSnapshot never travels as such: the receiver makes it of the last piece. */
-export function toProto(message: Exclude<PeerMessage, { type: 'installSnapshot' }>): internal.RaftMessage {
+export function toProto(message: CarriedMessage): internal.RaftMessage {
   return { term: message.term, body: bodyOf(message) };
 }
 
-function bodyOf(message: Exclude<PeerMessage, { type: 'installSnapshot' }>): Body {
+function bodyOf(message: CarriedMessage): Body {
   switch (message.type) {
     case 'preVote':
-      return { $case: 'preVote', preVote: { lastIndex: message.lastIndex, lastTerm: message.lastTerm } };
+      return { $case: 'preVote', preVote: { lastIndex: message.lastIndex, lastTerm: message.lastTerm, force: false } };
     case 'preVoteResponse':
       return { $case: 'preVoteResponse', preVoteResponse: { granted: message.granted } };
     case 'vote':
-      return { $case: 'vote', vote: { lastIndex: message.lastIndex, lastTerm: message.lastTerm } };
+      return {
+        $case: 'vote',
+        vote: { lastIndex: message.lastIndex, lastTerm: message.lastTerm, force: message.force },
+      };
     case 'voteResponse':
       return { $case: 'voteResponse', voteResponse: { granted: message.granted } };
     case 'append': {
@@ -38,25 +52,35 @@ function bodyOf(message: Exclude<PeerMessage, { type: 'installSnapshot' }>): Bod
       return { $case: 'heartbeatResponse', heartbeatResponse: { round: message.round } };
     case 'snapshotChunk': {
       const { snapshot, sequence, last } = message;
+      const configuration = bufferOf(encodeConfiguration(message.configuration));
       return {
         $case: 'snapshotChunk',
-        snapshotChunk: { snapshot, sequence, last, records: message.records.map(bufferOf) },
+        snapshotChunk: { snapshot, sequence, last, records: message.records.map(bufferOf), configuration },
       };
     }
     case 'snapshotChunkResponse': {
       const { snapshot, nextSequence } = message;
       return { $case: 'snapshotChunkResponse', snapshotChunkResponse: { snapshot, nextSequence } };
     }
+    case 'timeoutNow':
+      return { $case: 'timeoutNow', timeoutNow: {} };
+    case 'announce':
+      return { $case: 'announce', announce: { endpoint: message.endpoint } };
+    case 'announceResponse':
+      return { $case: 'announceResponse', announceResponse: { voters: [...message.voters] } };
   }
 }
 
 /** Undefined for a message that this version does not know. Nothing in the result is a view of what was received. */
-export function fromProto(received: internal.RaftMessage, from: NodeId, to: NodeId): PeerMessage | undefined {
+export function fromProto(received: internal.RaftMessage, from: ReplicaId, to: ReplicaId): PeerMessage | undefined {
   const { term, body } = received;
-  const envelope = { from, to, term };
+  const sender = { from: from.id, fromDirectory: from.directoryId };
+  const envelope = { ...sender, to: to.id, toDirectory: to.directoryId, term };
   switch (body?.$case) {
-    case 'preVote':
-      return { type: 'preVote', ...envelope, ...body.preVote };
+    case 'preVote': {
+      const { lastIndex, lastTerm } = body.preVote;
+      return { type: 'preVote', ...envelope, lastIndex, lastTerm };
+    }
     case 'preVoteResponse':
       return { type: 'preVoteResponse', ...envelope, ...body.preVoteResponse };
     case 'vote':
@@ -65,7 +89,13 @@ export function fromProto(received: internal.RaftMessage, from: NodeId, to: Node
       return { type: 'voteResponse', ...envelope, ...body.voteResponse };
     case 'append': {
       const { prevIndex, prevTerm, commitIndex } = body.append;
-      const entries = body.append.entries.map((entry, at) => entryFromProto(entry, prevIndex + 1 + at));
+      const entries: Entry[] = [];
+      for (const entry of body.append.entries) {
+        const known = entryFromProto(entry, prevIndex + 1 + entries.length);
+        // One of a later version: none behind it can be taken either.
+        if (known === undefined) return undefined;
+        entries.push(known);
+      }
       return { type: 'append', ...envelope, prevIndex, prevTerm, commitIndex, entries };
     }
     case 'appendResponse': {
@@ -79,16 +109,26 @@ export function fromProto(received: internal.RaftMessage, from: NodeId, to: Node
     case 'snapshotChunk': {
       const { sequence, last, records } = body.snapshotChunk;
       const snapshot = markOf(body.snapshotChunk.snapshot);
-      return { type: 'snapshotChunk', ...envelope, snapshot, sequence, last, records: records.map(copyOf) };
+      const configuration = decodeConfiguration(body.snapshotChunk.configuration);
+      const content = { snapshot, sequence, last, records: records.map(copyOf) };
+      return configuration && { type: 'snapshotChunk', ...envelope, configuration, ...content };
     }
     case 'snapshotChunkResponse': {
       const snapshot = markOf(body.snapshotChunkResponse.snapshot);
-      return {
-        type: 'snapshotChunkResponse',
-        ...envelope,
-        snapshot,
-        nextSequence: body.snapshotChunkResponse.nextSequence,
-      };
+      const { nextSequence } = body.snapshotChunkResponse;
+      return { type: 'snapshotChunkResponse', ...envelope, snapshot, nextSequence };
+    }
+    case 'timeoutNow':
+      return { type: 'timeoutNow', ...envelope };
+    case 'announce':
+      return { type: 'announce', ...sender, term, toEndpoint: '', endpoint: body.announce.endpoint };
+    case 'announceResponse': {
+      const voters = body.announceResponse.voters.map(({ id, directoryId, endpoint }) => ({
+        id,
+        directoryId,
+        endpoint,
+      }));
+      return { type: 'announceResponse', ...envelope, voters };
     }
     case undefined:
       return undefined;
@@ -109,12 +149,14 @@ function resultFromProto(result: internal.RaftAppendResponse['result']): AppendR
 }
 
 function entryToProto({ term, kind, command }: Entry): internal.RaftEntry {
-  const wireKind = kind === 'command' ? internal.RaftEntryKind.COMMAND : internal.RaftEntryKind.NOOP;
-  return { term, kind: wireKind, command: bufferOf(command) };
+  return { term, kind: KINDS[kind], command: bufferOf(command) };
 }
 
-function entryFromProto({ term, kind, command }: internal.RaftEntry, index: number): Entry {
-  return { index, term, kind: kind === internal.RaftEntryKind.NOOP ? 'noop' : 'command', command: copyOf(command) };
+function entryFromProto({ term, kind, command }: internal.RaftEntry, index: number): Entry | undefined {
+  const known = KINDS_BY_NUMBER.get(kind);
+  if (known === undefined || (isMembershipChange(known) && decodeConfiguration(command) === undefined))
+    return undefined;
+  return { index, term, kind: known, command: copyOf(command) };
 }
 
 function markOf(mark: internal.RaftSnapshotMark | undefined): SnapshotMark {

@@ -95,6 +95,7 @@ export class QuorumChecks {
     // A pre-vote is about a term that has not begun, a snapshot's transfer about the one in which it began.
     if (message.type === 'preVote' || message.type === 'preVoteResponse') return;
     if (message.type === 'snapshotChunk' || message.type === 'snapshotChunkResponse') return;
+    if (message.type === 'announce' || message.type === 'announceResponse') return;
     const { from, term } = message;
     const before = this.#terms.get(from) ?? 0;
     if (term < before) throw new Violation('terms', 'a node has gone back to an earlier term', { from, term, before });

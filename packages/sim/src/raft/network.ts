@@ -25,7 +25,8 @@ export class Network {
   /** The way out of and into one life of a node. */
   transport(nodeId: number, scope: Scope): RaftTransport {
     return {
-      start: (receive) => this.#receivers.set(nodeId, { scope, receive }),
+      start: (_self, receive) => this.#receivers.set(nodeId, { scope, receive }),
+      connect: () => undefined,
       send: (message) => {
         if (!scope.isOver) this.#send(nodeId, this.plant.said?.(message, this.stage) ?? message);
       },
@@ -46,21 +47,25 @@ export class Network {
   #send(from: number, message: PeerMessage): void {
     const { dice } = this.stage;
     this.stage.judge(() => this.observe(message));
-    if (this.#cut.has(`${from}>${message.to}`)) return;
+    const to = message.type === 'announce' ? idAt(message.toEndpoint) : message.to;
+    if (this.#cut.has(`${from}>${to}`)) return;
     const isCalm = this.stage.isEnding;
     if (!isCalm && dice.chance(this.plan.loss)) return;
-    this.#deliver(message);
-    if (!isCalm && dice.chance(this.plan.duplication)) this.#deliver(message);
+    this.#deliver(message, to);
+    if (!isCalm && dice.chance(this.plan.duplication)) this.#deliver(message, to);
   }
 
-  #deliver(message: PeerMessage): void {
+  #deliver(message: PeerMessage, to: number): void {
     const { scheduler, dice } = this.stage;
-    const what = `${message.from} -> ${message.to} ${message.type} of term ${message.term}`;
+    const what = `${message.from} -> ${to} ${message.type} of term ${message.term}`;
     scheduler.after(dice.between(0, this.plan.maxNetworkMs), what, () => {
-      const receiver = this.#receivers.get(message.to);
+      const receiver = this.#receivers.get(to);
       const arrived = this.plant.heard?.(message, this.stage) ?? message;
       // A node that stands still reads it when it moves again.
       receiver?.scope.whenMoving(() => receiver.receive(arrived));
     });
   }
 }
+
+/** Nodes are reached at `node-<id>:7800`. */
+const idAt = (endpoint: string): number => Number(/^node-(\d+):/.exec(endpoint)?.[1]);

@@ -1,12 +1,28 @@
 /** Entries, messages and Readies in words, for transcripts and failing tests. */
-import type { Entry, Message, PersistGroup, Ready, SnapshotMark } from '../index.js';
+import { decodeConfiguration } from '../index.js';
+import type { Configuration, Entry, Member, Message, PersistGroup, Ready, SnapshotMark } from '../index.js';
 import { textOf } from './test-node.js';
 
 const mark = ({ index, term }: SnapshotMark): string => `${index}/${term}`;
 
-/** index/term "command" */
+/** index/term "command", or what kind of entry it is, with the configuration that it leads to */
 export function describeEntry(entry: Entry): string {
-  return `${mark(entry)} ${entry.kind === 'noop' ? 'noop' : JSON.stringify(textOf(entry.command))}`;
+  return `${mark(entry)} ${describeContent(entry)}`;
+}
+
+function describeContent({ kind, command }: Entry): string {
+  if (kind === 'command') return JSON.stringify(textOf(command));
+  const configuration = kind === 'noop' ? undefined : decodeConfiguration(command);
+  return configuration === undefined ? kind : `${kind} ${describeConfiguration(configuration)}`;
+}
+
+/** {voters | learners}; a member with a disk that is not its first as 2.2 */
+export function describeConfiguration({ voters, learners }: Configuration): string {
+  const names = (members: readonly Member[]): string =>
+    members
+      .map(({ id, directoryId }) => (directoryId.endsWith('.1') ? id : directoryId.replace('disk-', '')))
+      .join(' ');
+  return learners.length === 0 ? `{${names(voters)}}` : `{${names(voters)} | ${names(learners)}}`;
 }
 
 const describeEntries = (entries: readonly Entry[]): string => `[${entries.map(describeEntry).join(', ')}]`;
@@ -19,7 +35,7 @@ function detail(message: Message): string {
   switch (message.type) {
     case 'preVote':
     case 'vote':
-      return `, log ends ${message.lastIndex}/${message.lastTerm}`;
+      return `, log ends ${message.lastIndex}/${message.lastTerm}${message.type === 'vote' && message.force ? ', forced' : ''}`;
     case 'preVoteResponse':
     case 'voteResponse':
       return message.granted ? ' granted' : ' refused';
@@ -38,6 +54,8 @@ function detail(message: Message): string {
       return message.round === 0 ? '' : ` round ${message.round}`;
     case 'installSnapshot':
       return ` ${mark(message.snapshot)}`;
+    case 'timeoutNow':
+      return '';
   }
 }
 

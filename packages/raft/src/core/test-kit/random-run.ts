@@ -7,7 +7,7 @@ import { assert, InvariantError, present, SeededRandom } from '@barnabas/common'
 import type { CoreOptions, Message, NodeId } from '../index.js';
 import { Checker } from './checker.js';
 import { describeMessage, describeReady } from './describe.js';
-import { bytesOf, TestNode } from './test-node.js';
+import { bytesOf, memberNamed, TestNode, votersNamed } from './test-node.js';
 import type { Packet } from './test-node.js';
 
 export interface RandomRunOptions {
@@ -76,10 +76,11 @@ class RandomRun {
     this.#kinds = weather(this.#random);
     this.#lossOneIn = 5 + this.#random.below(200);
     const voters = Array.from({ length: options.nodes }, (_, at) => at + 1);
-    const make = options.makeNode ?? ((one: CoreOptions) => new TestNode(one));
+    const make = options.makeNode ?? ((one: CoreOptions) => new TestNode(one, votersNamed(...voters)));
     this.#nodes = voters.map((id) =>
       make({
-        ...{ id, voters, electionTicks: ELECTION_TICKS, heartbeatTicks: 2, random: this.#random },
+        ...{ id, directoryId: memberNamed(id).directoryId, electionTicks: ELECTION_TICKS, heartbeatTicks: 2 },
+        ...{ random: this.#random, maxInflightBytes: 1000, leaseDriftTicks: undefined },
         keepBehindSnapshotBytes: this.#random.below(2) * 300,
         maxAppendBytes: 200,
         maxInflightAppends: 3,

@@ -3,12 +3,14 @@
  * disk holds what was stored when the node crashes; the group under way may get lost or not.
  */
 import { present } from '@barnabas/common';
-import { RaftCore } from '../index.js';
+import { NO_MEMBERS, RaftCore, Rules } from '../index.js';
 import type {
+  Configuration,
   CoreOptions,
   Entry,
   HardState,
   InstallSnapshot,
+  Member,
   Message,
   NodeId,
   PersistGroup,
@@ -25,27 +27,43 @@ export interface Packet {
 export interface Disk {
   hardState: HardState;
   snapshot: SnapshotMark;
+  /** As of the snapshot. */
+  configuration: Configuration;
   /** What the snapshot contains: all entries applied up to it. */
   content: readonly Entry[];
   /** Those after the snapshot. */
   entries: Entry[];
 }
 
+/** A member of a test's quorum. Its directory id changes with its disk. */
+export const memberNamed = (id: NodeId, disk = 1): Member => ({
+  id,
+  directoryId: `disk-${id}.${disk}`,
+  endpoint: `host-${id}:7800`,
+});
+
+export const votersNamed = (...ids: readonly NodeId[]): Configuration => ({
+  voters: ids.map((id) => memberNamed(id)),
+  learners: [],
+});
+
 export class TestNode {
-  readonly disk: Disk = {
-    hardState: { term: 0, votedFor: undefined },
-    snapshot: { index: 0, term: 0 },
-    content: [],
-    entries: [],
-  };
+  disk: Disk;
   /** Everything that the state machine has seen. */
   applied: Entry[] = [];
   /** The group on its way to the disk. */
   group: PersistGroup | undefined;
   #core: RaftCore | undefined;
-  readonly #received = new Map<number, readonly Entry[]>();
+  readonly #received = new Map<number, { readonly content: readonly Entry[]; readonly configuration: Configuration }>();
+  #disks = 1;
 
-  constructor(readonly options: CoreOptions) {
+  /** `configuration` is what its disk was formatted with: the first voters of its quorum, or nobody. */
+  constructor(
+    public options: CoreOptions,
+    configuration: Configuration,
+    readonly rules = new Rules(),
+  ) {
+    this.disk = emptyDisk(configuration);
     this.start();
   }
 
@@ -55,14 +73,25 @@ export class TestNode {
   get core(): RaftCore {
     return present(this.#core, 'core of a running node');
   }
+  get member(): Member {
+    return memberNamed(this.id, this.#disks);
+  }
   get running(): boolean {
     return this.#core !== undefined;
   }
 
   start(): void {
-    const { hardState, snapshot, content, entries } = this.disk;
-    this.#core = new RaftCore(this.options, { hardState, snapshot, entries });
+    const { hardState, snapshot, configuration, content, entries } = this.disk;
+    this.#core = new RaftCore(this.options, { hardState, snapshot, configuration, entries }, this.rules);
     this.applied = [...content];
+  }
+
+  /** A crash that takes the disk with it. What starts next is formatted anew, as an observer, under another directory id. */
+  replaceDisk(): void {
+    this.crash();
+    this.disk = emptyDisk(NO_MEMBERS);
+    this.#disks++;
+    this.options = { ...this.options, directoryId: this.member.directoryId };
   }
 
   /** `stored`: the group under way reaches the disk, though nobody hears of it. */
@@ -74,7 +103,10 @@ export class TestNode {
   }
 
   receive({ message, content }: Packet): void {
-    if (message.type === 'installSnapshot') this.#received.set(message.snapshot.index, content ?? []);
+    // Behind the core's back: only what it asks for is used. A message for another disk is none of this one's.
+    if (message.type === 'installSnapshot' && message.toDirectory === this.options.directoryId) {
+      this.#received.set(message.snapshot.index, { content: content ?? [], configuration: message.configuration });
+    }
     this.core.step(message);
   }
 
@@ -108,6 +140,7 @@ export class TestNode {
       return;
     }
     this.disk.snapshot = { index: last.index, term: last.term };
+    this.disk.configuration = this.core.configurationAt(last.index);
     this.disk.content = [...this.applied];
     this.disk.entries = this.disk.entries.filter(({ index }) => index > last.index);
     this.core.compact(this.disk.snapshot);
@@ -123,7 +156,9 @@ export class TestNode {
     const { disk } = this;
     if (snapshot !== undefined) {
       disk.snapshot = snapshot;
-      disk.content = present(this.#received.get(snapshot.index), 'content of a received snapshot');
+      const received = present(this.#received.get(snapshot.index), 'content of a received snapshot');
+      disk.content = received.content;
+      disk.configuration = received.configuration;
       disk.entries = [];
     }
     const first = entries[0];
@@ -134,6 +169,11 @@ export class TestNode {
     }
     if (hardState !== undefined) disk.hardState = hardState;
   }
+}
+
+function emptyDisk(configuration: Configuration): Disk {
+  const hardState = { term: 0, votedFor: undefined };
+  return { hardState, snapshot: { index: 0, term: 0 }, configuration, content: [], entries: [] };
 }
 
 export const bytesOf = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));

@@ -33,7 +33,7 @@ import { assert, present } from '@barnabas/common';
 import type { Random } from '@barnabas/common';
 import type { Message, NodeId } from '../index.js';
 import { describeEntry, describeMessage, describeReady } from './describe.js';
-import { bytesOf, TestNode } from './test-node.js';
+import { bytesOf, memberNamed, TestNode, votersNamed } from './test-node.js';
 import type { Packet } from './test-node.js';
 
 const ELECTION_TICKS = 10;
@@ -128,12 +128,13 @@ class TranscriptRun {
     };
     for (const id of voters) {
       const options = {
-        ...{ id, voters, electionTicks: ELECTION_TICKS, heartbeatTicks: 1, random: patienceOf(id) },
+        ...{ id, directoryId: memberNamed(id).directoryId, electionTicks: ELECTION_TICKS, heartbeatTicks: 1 },
+        ...{ random: patienceOf(id), maxInflightBytes: setting('bytes', 1e9), leaseDriftTicks: undefined },
         keepBehindSnapshotBytes: setting('keep', 0),
         maxAppendBytes: setting('append', 1000),
         maxInflightAppends: setting('window', 4),
       };
-      this.#nodes.set(id, new TestNode(options));
+      this.#nodes.set(id, new TestNode(options, votersNamed(...voters)));
     }
     return [];
   }

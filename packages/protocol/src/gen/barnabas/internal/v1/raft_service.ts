@@ -16,14 +16,22 @@ export enum RaftEntryKind {
   COMMAND = 1,
   /** NOOP - The first entry of a leader; no command. */
   NOOP = 2,
+  /** ADD_LEARNER - A node has become a learner; like all that follow, with the configuration that this leads to. */
+  ADD_LEARNER = 3,
+  /** PROMOTE - A learner has become a voter. */
+  PROMOTE = 4,
+  /** REMOVE - A voter or learner is none any more. */
+  REMOVE = 5,
+  /** UPDATE - A voter or learner is reached elsewhere. */
+  UPDATE = 6,
 }
 
-/** From the voter that opened the stream. */
+/** From the node that opened the stream. */
 export interface ConnectRequest {
   part?: { $case: "hello"; hello: RaftHello } | { $case: "message"; message: RaftMessage } | undefined;
 }
 
-/** From the voter that accepted the stream. */
+/** From the node that accepted the stream. */
 export interface ConnectResponse {
   part?: { $case: "hello"; hello: RaftHello } | { $case: "message"; message: RaftMessage } | undefined;
 }
@@ -34,8 +42,10 @@ export interface RaftHello {
   clusterId: string;
   /** The sender's node.id. */
   from: number;
-  /** The receiver's node.id. */
+  /** The receiver's node.id; -1 for whoever is at the address. */
   to: number;
+  /** The sender's directory id: messages on this stream are from and for the disks named in the hellos. */
+  fromDirectory: string;
 }
 
 /** A message of Raft, from one end of the stream to the other. */
@@ -53,6 +63,9 @@ export interface RaftMessage {
     | { $case: "heartbeatResponse"; heartbeatResponse: RaftHeartbeatResponse }
     | { $case: "snapshotChunk"; snapshotChunk: RaftSnapshotChunk }
     | { $case: "snapshotChunkResponse"; snapshotChunkResponse: RaftSnapshotChunkResponse }
+    | { $case: "timeoutNow"; timeoutNow: RaftTimeoutNow }
+    | { $case: "announce"; announce: RaftAnnounce }
+    | { $case: "announceResponse"; announceResponse: RaftAnnounceResponse }
     | undefined;
 }
 
@@ -62,6 +75,8 @@ export interface RaftVoteRequest {
   lastIndex: number;
   /** Term of its last entry. */
   lastTerm: number;
+  /** In a request for a vote: the leader itself has asked for this election. */
+  force: boolean;
 }
 
 /** An answer to a candidate. */
@@ -76,7 +91,7 @@ export interface RaftEntry {
   term: number;
   /** What it is. */
   kind: RaftEntryKind;
-  /** The command; empty for a no-op. */
+  /** The command; empty for a no-op; an encoded configuration in a change of the membership. */
   command: Buffer;
 }
 
@@ -132,7 +147,7 @@ export interface RaftSnapshotMark {
   term: number;
 }
 
-/** A piece of a snapshot; each is answered before the next is sent. */
+/** A piece of a snapshot; a few are on their way at a time. */
 export interface RaftSnapshotChunk {
   /** Which snapshot. */
   snapshot:
@@ -144,16 +159,44 @@ export interface RaftSnapshotChunk {
   last: boolean;
   /** Records of the image. */
   records: Buffer[];
+  /** The configuration as of the snapshot, encoded as in an entry. */
+  configuration: Buffer;
 }
 
-/** A piece has been stored. */
+/** Pieces have been stored. */
 export interface RaftSnapshotChunkResponse {
   /** Which snapshot. */
   snapshot:
     | RaftSnapshotMark
     | undefined;
-  /** The piece wanted next; 0 to begin anew. */
+  /** All before this one are stored; 0 to begin anew. */
   nextSequence: number;
+}
+
+/** The leader hands over the lead. */
+export interface RaftTimeoutNow {
+}
+
+/** A node without a vote follows whoever leads. */
+export interface RaftAnnounce {
+  /** `host:port` where it is reached. */
+  endpoint: string;
+}
+
+/** To a node that has announced itself. */
+export interface RaftAnnounceResponse {
+  /** Who votes, as far as the sender knows. */
+  voters: RaftMember[];
+}
+
+/** A member of the quorum. */
+export interface RaftMember {
+  /** node.id. */
+  id: number;
+  /** Names its disk. */
+  directoryId: string;
+  /** `host:port` where it is reached. */
+  endpoint: string;
 }
 
 function createBaseConnectRequest(): ConnectRequest {
@@ -281,7 +324,7 @@ export const ConnectResponse = {
 };
 
 function createBaseRaftHello(): RaftHello {
-  return { clusterId: "", from: 0, to: 0 };
+  return { clusterId: "", from: 0, to: 0, fromDirectory: "" };
 }
 
 export const RaftHello = {
@@ -294,6 +337,9 @@ export const RaftHello = {
     }
     if (message.to !== 0) {
       writer.uint32(24).int32(message.to);
+    }
+    if (message.fromDirectory !== "") {
+      writer.uint32(34).string(message.fromDirectory);
     }
     return writer;
   },
@@ -326,6 +372,13 @@ export const RaftHello = {
 
           message.to = reader.int32();
           continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          message.fromDirectory = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -343,6 +396,7 @@ export const RaftHello = {
     message.clusterId = object.clusterId ?? "";
     message.from = object.from ?? 0;
     message.to = object.to ?? 0;
+    message.fromDirectory = object.fromDirectory ?? "";
     return message;
   },
 };
@@ -386,6 +440,15 @@ export const RaftMessage = {
         break;
       case "snapshotChunkResponse":
         RaftSnapshotChunkResponse.encode(message.body.snapshotChunkResponse, writer.uint32(90).fork()).ldelim();
+        break;
+      case "timeoutNow":
+        RaftTimeoutNow.encode(message.body.timeoutNow, writer.uint32(98).fork()).ldelim();
+        break;
+      case "announce":
+        RaftAnnounce.encode(message.body.announce, writer.uint32(106).fork()).ldelim();
+        break;
+      case "announceResponse":
+        RaftAnnounceResponse.encode(message.body.announceResponse, writer.uint32(114).fork()).ldelim();
         break;
     }
     return writer;
@@ -487,6 +550,30 @@ export const RaftMessage = {
             snapshotChunkResponse: RaftSnapshotChunkResponse.decode(reader, reader.uint32()),
           };
           continue;
+        case 12:
+          if (tag !== 98) {
+            break;
+          }
+
+          message.body = { $case: "timeoutNow", timeoutNow: RaftTimeoutNow.decode(reader, reader.uint32()) };
+          continue;
+        case 13:
+          if (tag !== 106) {
+            break;
+          }
+
+          message.body = { $case: "announce", announce: RaftAnnounce.decode(reader, reader.uint32()) };
+          continue;
+        case 14:
+          if (tag !== 114) {
+            break;
+          }
+
+          message.body = {
+            $case: "announceResponse",
+            announceResponse: RaftAnnounceResponse.decode(reader, reader.uint32()),
+          };
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -571,12 +658,30 @@ export const RaftMessage = {
         snapshotChunkResponse: RaftSnapshotChunkResponse.fromPartial(object.body.snapshotChunkResponse),
       };
     }
+    if (
+      object.body?.$case === "timeoutNow" && object.body?.timeoutNow !== undefined && object.body?.timeoutNow !== null
+    ) {
+      message.body = { $case: "timeoutNow", timeoutNow: RaftTimeoutNow.fromPartial(object.body.timeoutNow) };
+    }
+    if (object.body?.$case === "announce" && object.body?.announce !== undefined && object.body?.announce !== null) {
+      message.body = { $case: "announce", announce: RaftAnnounce.fromPartial(object.body.announce) };
+    }
+    if (
+      object.body?.$case === "announceResponse" &&
+      object.body?.announceResponse !== undefined &&
+      object.body?.announceResponse !== null
+    ) {
+      message.body = {
+        $case: "announceResponse",
+        announceResponse: RaftAnnounceResponse.fromPartial(object.body.announceResponse),
+      };
+    }
     return message;
   },
 };
 
 function createBaseRaftVoteRequest(): RaftVoteRequest {
-  return { lastIndex: 0, lastTerm: 0 };
+  return { lastIndex: 0, lastTerm: 0, force: false };
 }
 
 export const RaftVoteRequest = {
@@ -586,6 +691,9 @@ export const RaftVoteRequest = {
     }
     if (message.lastTerm !== 0) {
       writer.uint32(16).int64(message.lastTerm);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
     }
     return writer;
   },
@@ -611,6 +719,13 @@ export const RaftVoteRequest = {
 
           message.lastTerm = longToNumber(reader.int64() as Long);
           continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.force = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -627,6 +742,7 @@ export const RaftVoteRequest = {
     const message = createBaseRaftVoteRequest();
     message.lastIndex = object.lastIndex ?? 0;
     message.lastTerm = object.lastTerm ?? 0;
+    message.force = object.force ?? false;
     return message;
   },
 };
@@ -1114,7 +1230,7 @@ export const RaftSnapshotMark = {
 };
 
 function createBaseRaftSnapshotChunk(): RaftSnapshotChunk {
-  return { snapshot: undefined, sequence: 0, last: false, records: [] };
+  return { snapshot: undefined, sequence: 0, last: false, records: [], configuration: Buffer.alloc(0) };
 }
 
 export const RaftSnapshotChunk = {
@@ -1130,6 +1246,9 @@ export const RaftSnapshotChunk = {
     }
     for (const v of message.records) {
       writer.uint32(34).bytes(v!);
+    }
+    if (message.configuration.length !== 0) {
+      writer.uint32(42).bytes(message.configuration);
     }
     return writer;
   },
@@ -1169,6 +1288,13 @@ export const RaftSnapshotChunk = {
 
           message.records.push(reader.bytes() as Buffer);
           continue;
+        case 5:
+          if (tag !== 42) {
+            break;
+          }
+
+          message.configuration = reader.bytes() as Buffer;
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1189,6 +1315,7 @@ export const RaftSnapshotChunk = {
     message.sequence = object.sequence ?? 0;
     message.last = object.last ?? false;
     message.records = object.records?.map((e) => e) || [];
+    message.configuration = object.configuration ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1251,9 +1378,201 @@ export const RaftSnapshotChunkResponse = {
   },
 };
 
+function createBaseRaftTimeoutNow(): RaftTimeoutNow {
+  return {};
+}
+
+export const RaftTimeoutNow = {
+  encode(_: RaftTimeoutNow, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RaftTimeoutNow {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRaftTimeoutNow();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RaftTimeoutNow>): RaftTimeoutNow {
+    return RaftTimeoutNow.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RaftTimeoutNow>): RaftTimeoutNow {
+    const message = createBaseRaftTimeoutNow();
+    return message;
+  },
+};
+
+function createBaseRaftAnnounce(): RaftAnnounce {
+  return { endpoint: "" };
+}
+
+export const RaftAnnounce = {
+  encode(message: RaftAnnounce, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.endpoint !== "") {
+      writer.uint32(10).string(message.endpoint);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RaftAnnounce {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRaftAnnounce();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.endpoint = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RaftAnnounce>): RaftAnnounce {
+    return RaftAnnounce.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaftAnnounce>): RaftAnnounce {
+    const message = createBaseRaftAnnounce();
+    message.endpoint = object.endpoint ?? "";
+    return message;
+  },
+};
+
+function createBaseRaftAnnounceResponse(): RaftAnnounceResponse {
+  return { voters: [] };
+}
+
+export const RaftAnnounceResponse = {
+  encode(message: RaftAnnounceResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.voters) {
+      RaftMember.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RaftAnnounceResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRaftAnnounceResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.voters.push(RaftMember.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RaftAnnounceResponse>): RaftAnnounceResponse {
+    return RaftAnnounceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaftAnnounceResponse>): RaftAnnounceResponse {
+    const message = createBaseRaftAnnounceResponse();
+    message.voters = object.voters?.map((e) => RaftMember.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRaftMember(): RaftMember {
+  return { id: 0, directoryId: "", endpoint: "" };
+}
+
+export const RaftMember = {
+  encode(message: RaftMember, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.id !== 0) {
+      writer.uint32(8).int32(message.id);
+    }
+    if (message.directoryId !== "") {
+      writer.uint32(18).string(message.directoryId);
+    }
+    if (message.endpoint !== "") {
+      writer.uint32(26).string(message.endpoint);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): RaftMember {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseRaftMember();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.id = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.directoryId = reader.string();
+          continue;
+        case 3:
+          if (tag !== 26) {
+            break;
+          }
+
+          message.endpoint = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<RaftMember>): RaftMember {
+    return RaftMember.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RaftMember>): RaftMember {
+    const message = createBaseRaftMember();
+    message.id = object.id ?? 0;
+    message.directoryId = object.directoryId ?? "";
+    message.endpoint = object.endpoint ?? "";
+    return message;
+  },
+};
+
 /**
- * What the voters of the metadata quorum say to each other. Of two voters, the one with the lower id
- * opens one stream to the other; both send on it. docs/protocols/raft.md says what messages mean.
+ * What the nodes of the metadata quorum say to each other. Of two voters, the one with the lower id
+ * opens one stream to the other; nodes without a vote open streams to voters; both ends send on it.
+ * docs/protocols/raft.md says what messages mean.
  */
 export type RaftServiceDefinition = typeof RaftServiceDefinition;
 export const RaftServiceDefinition = {
@@ -1261,9 +1580,9 @@ export const RaftServiceDefinition = {
   fullName: "barnabas.internal.v1.RaftService",
   methods: {
     /**
-     * The stream between two voters. Each side's first message is a hello. Fails with
-     * INCONSISTENT_CLUSTER_ID between nodes of different clusters, INCONSISTENT_VOTER_SET for a caller
-     * that is not one of the voters, INVALID_REQUEST when the address belongs to another node.
+     * The stream between two nodes. Each side's first message is a hello. Fails with
+     * INCONSISTENT_CLUSTER_ID between nodes of different clusters, INVALID_REQUEST when the address
+     * belongs to another node.
      */
     connect: {
       name: "Connect",
