@@ -112,6 +112,16 @@ module.exports = {
       to: { path: 'node_modules\\/@grpc\\/' },
     },
     {
+      name: 'groups-know-no-replicas',
+      comment: 'the group coordinator decides on records; that a log is under them is the runtime’s business',
+      severity: 'error',
+      from: { path: '^services\\/broker\\/src\\/core\\/group\\/' },
+      to: {
+        path: ['^packages\\/log\\/', '^services\\/broker\\/src\\/core\\/(?!group\\/)'],
+        pathNot: '^services\\/broker\\/src\\/core\\/purgatory\\.ts$',
+      },
+    },
+    {
       name: 'cores-are-pure',
       comment: 'a core takes time, randomness, disk and network from outside',
       severity: 'error',

@@ -1,5 +1,6 @@
 export { BatchBuilder, DEFAULT_MAX_BATCH_BYTES } from './builder.js';
 export type { BatchBuilderOptions, BatchFields } from './builder.js';
+export { MAX_OFFSET_DELTA, emptyBatch, fillerBatch, isFiller, retainRecords } from './compacted.js';
 export { consumedRecords } from './consumed-records.js';
 export type { ConsumedChunk, ConsumedRecordsOptions, WantedRecords } from './consumed-records.js';
 export { buildTransactionMarker, readControlRecord } from './control.js';

@@ -83,6 +83,16 @@ export class RecordReader {
     return this.#remaining;
   }
 
+  /** The records' bytes, decompressed where they were compressed. */
+  get content(): Buffer {
+    return this.#bytes;
+  }
+
+  /** Where the next record begins in `content`. */
+  get position(): number {
+    return this.#varints.position;
+  }
+
   /** The next record; only while `remaining` is above 0. */
   read(): StoredRecord {
     const varints = this.#varints;

@@ -2,6 +2,7 @@
 export * from './assignment.js';
 export * from './assignments.js';
 export * from './events.js';
+export * as group from './group/index.js';
 export { Partition } from './partition.js';
 export type { LogState } from './partition.js';
 export { PendingProduce } from './pending-produce.js';

@@ -1,0 +1,73 @@
+/** Metadata for tests of groups: topics that come, grow and go, brokers in racks. */
+import { MetadataDelta, emptyImage } from '@barnabas/metadata';
+import type { ImageChanges, MetadataImage } from '@barnabas/metadata';
+import type { internal } from '@barnabas/protocol';
+
+export class TestMetadata {
+  image: MetadataImage = emptyImage;
+
+  /** `racks`: of brokers 1, 2, … */
+  constructor(racks: readonly string[] = []) {
+    for (const [index, rack] of racks.entries()) {
+      const registration = { brokerId: index + 1, incarnationId: '', brokerEpoch: this.image.offset, endpoints: [] };
+      this.#replay({ $case: 'registerBroker', registerBroker: { ...registration, rack, fenced: false } });
+    }
+  }
+
+  /** Replicas by partition; one at broker 1 unless told. */
+  addTopic(
+    name: string,
+    partitions: number,
+    replicasOf: (partition: number) => readonly number[] = () => [1],
+  ): ImageChanges {
+    const topicId = topicIdOf(name, this.image.offset);
+    return this.#replay(
+      { $case: 'topic', topic: { name, topicId } },
+      ...partitionRecords(topicId, 0, partitions, replicasOf),
+    );
+  }
+
+  grow(name: string, partitions: number): ImageChanges {
+    const topic = this.image.topics.named(name);
+    if (topic === undefined) throw new Error(`there is no topic ${name}`);
+    return this.#replay(...partitionRecords(topic.id, topic.partitions.length, partitions, () => [1]));
+  }
+
+  remove(name: string): ImageChanges {
+    return this.#replay({ $case: 'removeTopic', removeTopic: { topicId: this.topicId(name) } });
+  }
+
+  topicId(name: string): string {
+    const id = this.image.topics.named(name)?.id;
+    if (id === undefined) throw new Error(`there is no topic ${name}`);
+    return id;
+  }
+
+  #replay(...records: readonly NonNullable<internal.MetadataRecord['record']>[]): ImageChanges {
+    const delta = new MetadataDelta(this.image);
+    for (const record of records) delta.replay({ record });
+    this.image = delta.apply({ offset: this.image.offset + records.length, term: 1 });
+    return delta;
+  }
+}
+
+function topicIdOf(name: string, offset: number): string {
+  return `${name}${'-'.repeat(22)}`.slice(0, 18) + String(offset).padStart(4, '0');
+}
+
+function partitionRecords(
+  topicId: string,
+  from: number,
+  to: number,
+  replicasOf: (partition: number) => readonly number[],
+): NonNullable<internal.MetadataRecord['record']>[] {
+  return Array.from({ length: to - from }, (_, index) => {
+    const replicas = [...replicasOf(from + index)];
+    const state = { leader: replicas[0] ?? -1, leaderEpoch: 0, partitionEpoch: 0, isr: replicas };
+    const none = { addingReplicas: [], removingReplicas: [], eligibleLeaderReplicas: [], lastKnownElr: [] };
+    return {
+      $case: 'partition',
+      partition: { topicId, partition: from + index, replicas, ...state, ...none },
+    } as const;
+  });
+}
