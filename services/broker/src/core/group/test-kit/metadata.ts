@@ -1,7 +1,7 @@
 /** Metadata for tests of groups: topics that come, grow and go, brokers in racks. */
 import { MetadataDelta, emptyImage } from '@barnabas/metadata';
 import type { ImageChanges, MetadataImage } from '@barnabas/metadata';
-import type { internal } from '@barnabas/protocol';
+import { internal } from '@barnabas/protocol';
 
 export class TestMetadata {
   image: MetadataImage = emptyImage;
@@ -9,8 +9,9 @@ export class TestMetadata {
   /** `racks`: of brokers 1, 2, … */
   constructor(racks: readonly string[] = []) {
     for (const [index, rack] of racks.entries()) {
-      const registration = { brokerId: index + 1, incarnationId: '', brokerEpoch: this.image.offset, endpoints: [] };
-      this.#replay({ $case: 'registerBroker', registerBroker: { ...registration, rack, fenced: false } });
+      const registration = { brokerId: index + 1, brokerEpoch: this.image.offset, rack };
+      const registerBroker = internal.RegisterBrokerRecord.fromPartial(registration);
+      this.#replay({ $case: 'registerBroker', registerBroker });
     }
   }
 
@@ -63,11 +64,8 @@ function partitionRecords(
 ): NonNullable<internal.MetadataRecord['record']>[] {
   return Array.from({ length: to - from }, (_, index) => {
     const replicas = [...replicasOf(from + index)];
-    const state = { leader: replicas[0] ?? -1, leaderEpoch: 0, partitionEpoch: 0, isr: replicas };
-    const none = { addingReplicas: [], removingReplicas: [], eligibleLeaderReplicas: [], lastKnownElr: [] };
-    return {
-      $case: 'partition',
-      partition: { topicId, partition: from + index, replicas, ...state, ...none },
-    } as const;
+    const leader = replicas[0] ?? -1;
+    const fields = { topicId, partition: from + index, replicas, isr: replicas, leader };
+    return { $case: 'partition', partition: internal.PartitionRecord.fromPartial(fields) } as const;
   });
 }
