@@ -5,11 +5,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { run } from './test-kit/captured-terminal.js';
 
+const COMMANDS = [
+  ...['start', 'up', 'topics', 'produce', 'consume', 'cluster', 'brokers', 'reassign', 'leader-election'],
+  ...['quorum', 'features', 'configs', 'log', 'bench'],
+];
+
 describe('usage', () => {
   test('help lists every command and is a success', async () => {
     const { code, out, err } = await run(['--help']);
     expect([code, err]).toEqual([0, '']);
-    for (const command of ['start', 'up', 'topics', 'produce', 'consume', 'cluster', 'configs', 'log', 'bench']) {
+    for (const command of COMMANDS) {
       expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
     }
   });
@@ -18,6 +23,10 @@ describe('usage', () => {
     [['topics'], ['create', 'list', 'describe', 'alter', 'delete']],
     [['configs'], ['describe', 'alter']],
     [['cluster'], ['describe']],
+    [['brokers'], ['list', 'decommission', 'unregister']],
+    [['reassign'], ['generate', 'execute', 'verify', 'cancel', 'list']],
+    [['quorum'], ['describe', 'add-voter', 'remove-voter', 'transfer-leader']],
+    [['features'], ['describe', 'upgrade', 'downgrade']],
     [['log'], ['dump']],
     [['bench'], ['produce', 'consume', 'e2e']],
   ])('%j without a command shows its commands and is a mistake', async (argv, commands) => {

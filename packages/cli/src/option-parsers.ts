@@ -16,9 +16,37 @@ export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER) 
 
 export const port = wholeNumber(0, 65_535);
 
+/** node.id, kept as text: arguments of commands are texts. */
+export function nodeId(text: string): string {
+  return String(wholeNumber(0, 2 ** 31 - 1)(text));
+}
+
+/** Gathers whole numbers of an option that may be given several times. */
+export function gatherNumbers(text: string, before: readonly number[] | undefined): readonly number[] {
+  return [...(before ?? []), wholeNumber(0, 2 ** 31 - 1)(text)];
+}
+
 /** Gathers the values of an option that may be given several times. */
 export function gather(text: string, before: readonly string[] | undefined): readonly string[] {
   return [...(before ?? []), text];
+}
+
+/** `1,2,3`, every one once. */
+export function brokerIds(text: string): readonly number[] {
+  const ids = text.split(',').map((part) => (/^\d{1,10}$/.test(part.trim()) ? Number(part) : Number.NaN));
+  if (ids.some((id) => !(id < 2 ** 31)) || new Set(ids).size < ids.length) {
+    throw new InvalidArgumentError('Must be different broker ids with commas between them.');
+  }
+  return ids;
+}
+
+/** Kafka's form: partitions with commas between them, each with its brokers and colons between those: `1:2,2:3`. */
+export function replicaAssignment(text: string): readonly (readonly number[])[] {
+  try {
+    return text.split(',').map((part) => brokerIds(part.replaceAll(':', ',')));
+  } catch {
+    throw new InvalidArgumentError('Must be brokers for each partition, as in 1:2,2:3.');
+  }
 }
 
 /** `key=value`, gathered; the last of a key wins. */

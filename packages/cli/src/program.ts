@@ -4,11 +4,16 @@
  */
 import { Command, Option } from 'commander';
 import { addBenchCommands } from './commands/bench.js';
+import { addBrokersCommands } from './commands/brokers.js';
 import { addClusterCommands } from './commands/cluster.js';
 import { addConfigsCommands } from './commands/configs.js';
 import { addConsumeCommand } from './commands/consume.js';
+import { addFeaturesCommands } from './commands/features.js';
+import { addLeaderElectionCommand } from './commands/leader-election.js';
 import { addLogCommands } from './commands/log.js';
 import { addProduceCommand } from './commands/produce.js';
+import { addQuorumCommands } from './commands/quorum.js';
+import { addReassignCommands } from './commands/reassign.js';
 import { addStartCommand } from './commands/start.js';
 import { addTopicsCommands } from './commands/topics.js';
 import { addUpCommand } from './commands/up.js';
@@ -48,6 +53,11 @@ export function createProgram({ version, run, writeOut, writeError }: ProgramOpt
   addProduceCommand(program, run);
   addConsumeCommand(program, run);
   addClusterCommands(program, run);
+  addBrokersCommands(program, run);
+  addReassignCommands(program, run);
+  addLeaderElectionCommand(program, run);
+  addQuorumCommands(program, run);
+  addFeaturesCommands(program, run);
   addConfigsCommands(program, run);
   addLogCommands(program, run);
   addBenchCommands(program, run);

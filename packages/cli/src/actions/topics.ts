@@ -1,21 +1,23 @@
-/** `barnabas topics …`. */
-import type { Admin, TopicDescription } from '@barnabas/client';
+/** `barnabas topics …`, but for describe: topics-describe.ts. */
 import type { Action } from '../command-context.js';
 import { CliError, UsageError, hasCode } from '../errors.js';
 import { formatTable } from '../terminal/table.js';
+import { count } from '../text/quantities.js';
 
 interface CreateFlags {
   readonly partitions?: number;
   readonly replicationFactor?: number;
+  readonly replicaAssignment?: readonly (readonly number[])[];
   readonly config?: Readonly<Record<string, string>>;
   readonly ifNotExists?: boolean;
 }
 
 export const createTopics: Action<CreateFlags> = async (context, names, flags) => {
-  const { partitions, replicationFactor, config, ifNotExists = false } = flags;
+  const { partitions, replicationFactor, replicaAssignment, config, ifNotExists = false } = flags;
   const settings = {
     ...(partitions === undefined ? {} : { partitions }),
     ...(replicationFactor === undefined ? {} : { replicationFactor }),
+    ...(replicaAssignment === undefined ? {} : { assignments: replicaAssignment }),
     ...(config === undefined ? {} : { configs: config }),
   };
   const outcomes = await context.withClient((client) =>
@@ -64,54 +66,6 @@ export const listTopics: Action<ListFlags> = async (context, _names, { internal 
   }
   return undefined;
 };
-
-export const describeTopics: Action<object> = async (context, names) => {
-  const described = await context.withClient(async (client) => {
-    const admin = client.admin();
-    const topics = names.length === 0 ? await admin.listTopics() : await admin.describeTopics(names);
-    return Promise.all(topics.map((topic) => withOffsets(admin, topic)));
-  });
-  if (context.json) {
-    context.output.json(described);
-    return undefined;
-  }
-  described.forEach((topic, index) => {
-    if (index > 0) context.output.line('');
-    context.output.line(`${topic.name}: ${count(topic.partitions.length, 'partition')}, topic id ${topic.topicId}`);
-    const rows = topic.partitions.map((partition) => [
-      String(partition.partition),
-      partition.leader < 0 ? 'none' : String(partition.leader),
-      String(partition.leaderEpoch),
-      partition.replicas.join(','),
-      partition.isr.join(','),
-      shown(partition.beginningOffset),
-      shown(partition.endOffset),
-    ]);
-    context.output.line(formatTable(['partition', 'leader', 'epoch', 'replicas', 'isr', 'begin', 'end'], rows));
-  });
-  return undefined;
-};
-
-/** A partition whose leader does not answer in this time is shown without offsets. */
-const OFFSETS_TIMEOUT_MS = 5_000;
-
-async function withOffsets(admin: Admin, topic: TopicDescription) {
-  const led = topic.partitions.filter(({ leader }) => leader >= 0).map(({ partition }) => partition);
-  const find = async (spec: 'earliest' | 'latest') => {
-    const questions = led.map((partition) => ({ topic: topic.name, partition, spec }));
-    const found = await admin.listOffsets(questions, { timeoutMs: OFFSETS_TIMEOUT_MS }).catch(() => []);
-    return new Map(found.map(({ partition, offset }) => [partition, offset]));
-  };
-  const [beginnings, ends] = await Promise.all([find('earliest'), find('latest')]);
-  const partitions = topic.partitions.map((partition) => ({
-    ...partition,
-    beginningOffset: beginnings.get(partition.partition) ?? null,
-    endOffset: ends.get(partition.partition) ?? null,
-  }));
-  return { ...topic, partitions };
-}
-
-const shown = (offset: number | null): string => (offset === null ? '?' : String(offset));
 
 interface AlterFlags {
   readonly partitions?: number;
@@ -188,8 +142,4 @@ function withProgress(error: unknown, done: number, all: number): unknown {
   if (all === 1 || !(error instanceof Error)) return error;
   const { errorName } = error as { errorName?: string };
   return new CliError(`${error.message} (${done} of ${count(all, 'topic')} were done)`, undefined, errorName);
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }

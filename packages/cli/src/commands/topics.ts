@@ -1,6 +1,7 @@
 /** `barnabas topics …`: names and options. */
+import { Option } from 'commander';
 import type { Command } from 'commander';
-import { gather, keyValue, wholeNumber } from '../option-parsers.js';
+import { gather, keyValue, replicaAssignment, wholeNumber } from '../option-parsers.js';
 import type { Run } from './run.js';
 
 const actions = () => import('../actions/topics.js');
@@ -21,6 +22,14 @@ export function addTopicsCommands(program: Command, run: Run): void {
       "replicas of each partition (default: the cluster's default.replication.factor)",
       wholeNumber(1, 32_767),
     )
+    .addOption(
+      new Option(
+        '--replica-assignment <list>',
+        'brokers of each partition, the preferred leader first: 1:2,2:3 makes two partitions with two replicas',
+      )
+        .argParser(replicaAssignment)
+        .conflicts(['partitions', 'replicationFactor']),
+    )
     .option('-c, --config <key=value>', 'a configuration of the topic; may be repeated', keyValue)
     .option('--if-not-exists', 'a topic that exists already is no error')
     .action(run(async () => (await actions()).createTopics));
@@ -31,9 +40,13 @@ export function addTopicsCommands(program: Command, run: Run): void {
     .action(run(async () => (await actions()).listTopics));
   topics
     .command('describe')
-    .description('show partitions, leaders, replicas and offsets of topics')
+    .description('show partitions of topics: leaders, replicas, ISR, ELR, lag, offsets')
     .argument('[name...]', 'all topics if none is named')
-    .action(run(async () => (await actions()).describeTopics));
+    .option('--under-replicated', 'only partitions of which a replica is not in sync')
+    .option('--unavailable', 'only partitions without a leader')
+    .option('--under-min-isr', 'only partitions with fewer replicas in sync than min.insync.replicas')
+    .option('--at-min-isr', 'only partitions with just min.insync.replicas in sync')
+    .action(run(async () => (await import('../actions/topics-describe.js')).describeTopics));
   topics
     .command('alter')
     .description('add partitions or change the configuration of a topic')

@@ -28,6 +28,8 @@ export interface RunOptions extends Omit<MainDependencies, 'terminal'> {
   readonly stdin?: Iterable<Buffer> | Readable;
   readonly environment?: Readonly<Record<string, string>>;
   readonly interrupted?: AbortSignal;
+  /** A person watches standard error. */
+  readonly stderrIsTerminal?: boolean;
   /** Takes standard output instead of the capture. */
   readonly stdout?: Writable;
 }
@@ -36,6 +38,7 @@ export interface RunOptions extends Omit<MainDependencies, 'terminal'> {
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const stdout = new Capture();
   const stderr = new Capture();
+  if (options.stderrIsTerminal === true) Object.assign(stderr, { isTTY: true, columns: 80 });
   const { stdin = [], environment = {}, interrupted = new AbortController().signal, connect } = options;
   const terminal: Terminal = {
     stdin: stdin instanceof Readable ? stdin : Readable.from(stdin, { objectMode: false }),
@@ -44,7 +47,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     environment,
     interrupted,
     stdoutIsTerminal: false,
-    stderrIsTerminal: false,
+    stderrIsTerminal: options.stderrIsTerminal ?? false,
   };
   const code = await main(argv, connect === undefined ? { terminal } : { terminal, connect });
   return { code, out: stdout.bytes.toString(), bytes: stdout.bytes, err: stderr.bytes.toString() };

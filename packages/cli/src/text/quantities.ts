@@ -20,3 +20,8 @@ export function formatRate(records: number, bytes: number, elapsedMs: number): s
   const perSecond = Math.round(records / seconds).toLocaleString('en-GB');
   return `${formatBytes(bytes)} in ${seconds.toFixed(2)} s (${perSecond} records/s, ${formatBytes(bytes / seconds)}/s)`;
 }
+
+/** `1 topic`, `2 topics`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}

@@ -69,10 +69,10 @@ function replicaHandlers(node: FakeNode, { replicas, metadataOffset, unregister 
     describeReplicas: (request: v1.DescribeReplicasRequest) =>
       node.unary('DescribeReplicas', request, () => ({ results: replicas.describe(request.topics) })),
     decommissionBroker: (request: v1.DecommissionBrokerRequest) =>
-      node.unary('DecommissionBroker', request, () => {
-        const remainingPartitions = replicas.decommission(request);
-        return { remainingPartitions, stuck: [], metadataOffset: metadataOffset() };
-      }),
+      node.unary('DecommissionBroker', request, () => ({
+        ...replicas.decommission(request),
+        metadataOffset: metadataOffset(),
+      })),
     unregisterBroker: (request: v1.UnregisterBrokerRequest) =>
       node.unary('UnregisterBroker', request, () => {
         replicas.checkGone(request.brokerId);

@@ -29,6 +29,8 @@ export interface FakeReplicaPorts {
 
 export class FakeReplicaSets {
   readonly decommissioning = new Set<number>();
+  /** Partitions that cannot leave a broker that is decommissioned. */
+  readonly stuck: { readonly topic: string; readonly partition: number }[] = [];
   readonly #sets = new WeakMap<FakePartition, FakeReplicaSet>();
 
   constructor(private readonly ports: FakeReplicaPorts) {}
@@ -105,12 +107,17 @@ export class FakeReplicaSets {
     return this.#selected(topics).map((partition) => this.#describe(partition));
   }
 
-  decommission({ brokerId, cancel }: v1.DecommissionBrokerRequest): number {
+  decommission({
+    brokerId,
+    cancel,
+  }: v1.DecommissionBrokerRequest): Omit<v1.DecommissionBrokerResponse, 'metadataOffset'> {
     this.#broker(brokerId);
     if (cancel) this.decommissioning.delete(brokerId);
     else this.decommissioning.add(brokerId);
     this.ports.changed(false);
-    return this.#held(brokerId);
+    const error = errorToProto(new BarnabasError('INVALID_REPLICATION_FACTOR', 'no other broker may take it'));
+    const stuck = this.stuck.map((one) => ({ ...one, error }));
+    return { remainingPartitions: this.#held(brokerId), stuck };
   }
 
   /** Throws unless the broker does not run and holds nothing. */
