@@ -15,7 +15,8 @@ const PROGRESS_EVERY_MS = 2000;
 interface Options {
   readonly seed: number;
   readonly seeds?: number;
-  readonly events: number;
+  /** Undefined: as many as the scenario is used to. */
+  readonly events?: number;
   readonly scenario?: string;
   readonly plant?: string;
   readonly trace: number;
@@ -37,7 +38,7 @@ function program(): Command {
     .description('Runs whole systems in virtual time, seeded, under misfortune, with checks after every event.')
     .option('--seed <S>', 'the first seed', wholeNumber, 1)
     .option('--seeds <N>', 'how many seeds (1000; 1 if --seed alone is given)', wholeNumber)
-    .option('--events <N>', 'events of a seed before all is healed', wholeNumber, 600)
+    .option('--events <N>', 'events of a seed before all is healed (broker 600, raft 2000)', wholeNumber)
     .addOption(new Option('--scenario <NAME>', 'only this one').choices(names))
     .option('--plant <NAME>', 'turns a planted bug on, and runs until a check catches it')
     .option('--trace <N>', 'how many of the last events a failure shows', wholeNumber, 60)
@@ -63,7 +64,8 @@ async function runScenario(scenario: Scenario, options: Options, range: SeedRang
     console.log(describeProgress(scenario.name, soFar, range.seeds));
   });
   const { failed } = summary;
-  if (failed?.failure !== undefined) console.log(describeFailure(failed, failed.failure, options));
+  if (failed?.failure !== undefined)
+    console.log(describeFailure(failed, failed.failure, { ...range, trace: options.trace }));
   console.log(describeSummary(scenario.name, summary));
   return options.plant === undefined ? failed === undefined : isCaught(scenario, options.plant, failed);
 }
@@ -82,9 +84,12 @@ async function main(argv: readonly string[]): Promise<number> {
   const options = command.opts<Options>();
   const isOneSeed = options.seeds === undefined && command.getOptionValueSource('seed') === 'cli';
   const seeds = options.seeds ?? (isOneSeed ? 1 : 1000);
-  const range = { firstSeed: options.seed, seeds, ...options, plant: options.plant };
+  const { seed: firstSeed, plant, twice } = options;
   let isFine = true;
-  for (const scenario of chosen(options)) isFine = (await runScenario(scenario, options, range)) && isFine;
+  for (const scenario of chosen(options)) {
+    const range = { firstSeed, seeds, events: options.events ?? scenario.events, plant, twice };
+    isFine = (await runScenario(scenario, options, range)) && isFine;
+  }
   return isFine ? 0 : 1;
 }
 

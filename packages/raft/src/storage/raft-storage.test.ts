@@ -167,6 +167,33 @@ describe('RaftStorage', () => {
     expect((await crashAndOpen()).recovered).toEqual(recovered);
   });
 
+  it('removes what a snapshot has replaced only once no crash can take the snapshot back', async () => {
+    const { storage } = await open();
+    const entries = [1, 2, 3].map((index) => entry(index, 1));
+    await storage.persist(group({ entries, hardState: { term: 1, votedFor: 3 } }), undefined);
+    const made = await stage(storage, { index: 2, term: 1 }, ['image']);
+    jest.spyOn(store, 'write').mockImplementationOnce(async (operations) => {
+      await store.write(operations, { sync: false });
+      throw new Error('the sync failed');
+    });
+    await expect(storage.adopt(made)).rejects.toThrow('the sync failed');
+    await store.close();
+    store = await disks.open('disk');
+    const clear = store.clear.bind(store);
+    jest.spyOn(store, 'clear').mockImplementation(async (range) => {
+      await clear(range);
+      if (range.gte?.[0] === layout.entryKey(0)[0]) throw new Error('the power goes');
+    });
+    await expect(open()).rejects.toThrow('the power goes');
+    // Of the writes that are not synced, the disk has lost the oldest: a first question is how many to keep.
+    const answers = [0, 1];
+    store.crash({ below: () => answers.shift() ?? 0, float: () => 0 }, { holes: true });
+    store = await disks.open('disk');
+    const { recovered } = await open();
+    expect(recovered.snapshot).toEqual({ index: 2, term: 1 });
+    expect(recovered.entries).toEqual([entry(3, 1)]);
+  });
+
   it('replaces the tail of the log by a shorter one', async () => {
     const { storage } = await open();
     const first = [1, 2, 3, 4, 5].map((index) => entry(index, 1));

@@ -50,10 +50,11 @@ export class RaftStorage {
     expected: Pick<Identity, 'clusterId' | 'nodeId'>,
     logger: Logger,
   ): Promise<{ readonly storage: RaftStorage; readonly recovered: RecoveredState }> {
-    const { hardState, pointer, entries, nextSnapshotId, identity } = await recover(store, expected, logger);
-    // What the process before wrote may not be on disk, if its sync failed: but from here on this node
-    // answers for all that it has read, its vote first.
+    // What the process before wrote may not be on disk, if its sync failed. From here on this node answers
+    // for all that it reads, its vote first. And it comes before anything is removed: a snapshot may be in
+    // force that a crash can still take back, and the entries that it has replaced would be gone already.
     await store.sync();
+    const { hardState, pointer, entries, nextSnapshotId, identity } = await recover(store, expected, logger);
     const lastIndex = entries.at(-1)?.index ?? pointer.mark.index;
     const storage = new RaftStorage(store, identity, pointer, lastIndex, nextSnapshotId);
     const { mark: snapshot, configuration } = pointer;

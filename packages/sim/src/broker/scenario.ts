@@ -16,6 +16,7 @@ import { World } from './world.js';
 
 export const brokerScenario: Scenario = {
   name: 'broker',
+  events: 600,
   plants: BROKER_PLANTS,
   expects: {
     'batches acknowledged': 1000,

@@ -3,11 +3,13 @@ import type { KeyValueStore } from '@barnabas/store';
 import type { Dice } from '../kernel/dice.js';
 import { withOverrides } from '../kernel/overrides.js';
 
-/** Says that it has synced, and has not. */
-export function unsynced(store: KeyValueStore): KeyValueStore {
+/** Says that it has synced, and from some time on has not. */
+export function unsynced(store: KeyValueStore, hasBegun: () => boolean): KeyValueStore {
   return withOverrides(store, {
-    write: (operations) => store.write(operations, { sync: false }),
-    sync: async () => {},
+    write: (operations, { sync }) => store.write(operations, { sync: sync && !hasBegun() }),
+    sync: async () => {
+      if (!hasBegun()) await store.sync();
+    },
   });
 }
 

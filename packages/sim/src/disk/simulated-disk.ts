@@ -24,6 +24,8 @@ export interface DiskLatency {
 export class SimulatedDisk {
   readonly files = new MemoryStoreFactory();
   #stalledUntilMs = 0;
+  #slowUntilMs = 0;
+  #slowness = 1;
   #failures: WriteFailure[] = [];
 
   constructor(
@@ -37,6 +39,12 @@ export class SimulatedDisk {
     this.#stalledUntilMs = this.scheduler.elapsedMs + ms;
   }
 
+  /** Until then, everything takes so many times as long. */
+  slow(slowness: number, ms: number): void {
+    this.#slowness = slowness;
+    this.#slowUntilMs = this.scheduler.elapsedMs + ms;
+  }
+
   failNextWrite(failure: WriteFailure): void {
     this.#failures.push(failure);
   }
@@ -44,6 +52,7 @@ export class SimulatedDisk {
   /** No more faults. */
   heal(): void {
     this.#stalledUntilMs = 0;
+    this.#slowUntilMs = 0;
     this.#failures = [];
   }
 
@@ -52,15 +61,15 @@ export class SimulatedDisk {
   }
 
   readMs(): number {
-    return this.dice.between(0, this.latency.maxReadMs);
+    return this.#took(this.latency.maxReadMs);
   }
 
   writeMs(): number {
-    return this.#stallMs() + this.dice.between(0, this.latency.maxWriteMs);
+    return this.#stallMs() + this.#took(this.latency.maxWriteMs);
   }
 
   syncMs(): number {
-    return this.#stallMs() + this.dice.between(0, this.latency.maxSyncMs);
+    return this.#stallMs() + this.#took(this.latency.maxSyncMs);
   }
 
   /** The machine dies. A prefix of the unsynced writes of each store survives, or with `holes` any of them. */
@@ -71,6 +80,11 @@ export class SimulatedDisk {
   /** A process dies: what it has written stays with the operating system, synced or not. */
   async loseProcess(): Promise<void> {
     for (const location of this.files.locations()) await this.files.store(location)?.close();
+  }
+
+  #took(maxMs: number): number {
+    const slowness = this.scheduler.elapsedMs < this.#slowUntilMs ? this.#slowness : 1;
+    return slowness * this.dice.between(0, maxMs);
   }
 
   #stallMs(): number {

@@ -30,6 +30,8 @@ export interface RunOptions {
 
 export interface Scenario {
   readonly name: string;
+  /** Events before everything is healed, unless somebody wants another number. */
+  readonly events: number;
   readonly plants: readonly { readonly name: string; readonly says: string; readonly caughtBy: readonly string[] }[];
   /** What must have happened in forty runs, and how often at least: runs in which nothing happens prove nothing. */
   readonly expects: Readonly<Record<string, number>>;

@@ -6,6 +6,10 @@ export class Tally {
     this.#counts.set(what, (this.#counts.get(what) ?? 0) + amount);
   }
 
+  of(what: string): number {
+    return this.#counts.get(what) ?? 0;
+  }
+
   add(counts: Readonly<Record<string, number>>): void {
     for (const [what, amount] of Object.entries(counts)) this.count(what, amount);
   }

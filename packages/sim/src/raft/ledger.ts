@@ -1,4 +1,7 @@
-/** The state machine of a simulated node: everything that was ever applied, in order. */
+/**
+ * The state machine of a simulated node: everything that was ever applied, in order, and what it makes
+ * of a few registers. A command `<value> <register>` writes a register; its value is unique.
+ */
 import { assert } from '@barnabas/common';
 import type { AppliedEntry, StateMachine, StoredSnapshot } from '@barnabas/raft';
 
@@ -7,16 +10,22 @@ export interface LedgerListener {
   /** Entry `index`, from 1, is this: `<term> <command>`. */
   onEntry(index: number, line: string): void;
   onLeadership(term: number | undefined, appliedIndex: number): void;
-  onRestored(appliedIndex: number): void;
+  onRestored(appliedIndex: number, before: number): void;
 }
 
 export class Ledger implements StateMachine {
   #lines: string[] = [];
+  #registers = new Map<string, string>();
 
   constructor(private readonly listener: LedgerListener) {}
 
   get length(): number {
     return this.#lines.length;
+  }
+
+  /** Undefined: nothing has been written. */
+  valueOf(register: string): string | undefined {
+    return this.#registers.get(register);
   }
 
   apply(entries: readonly AppliedEntry[]): void {
@@ -32,15 +41,19 @@ export class Ledger implements StateMachine {
   }
 
   async restore(snapshot: StoredSnapshot): Promise<void> {
-    this.#lines = [];
+    const lines: string[] = [];
     for await (const piece of snapshot.records) {
-      for (const record of piece) this.#take(record.toString('latin1'));
+      for (const record of piece) lines.push(record.toString('latin1'));
     }
-    assert(this.#lines.length === snapshot.index, 'a snapshot holds every entry up to its index', {
-      records: this.#lines.length,
+    assert(lines.length === snapshot.index, 'a snapshot holds every entry up to its index', {
+      records: lines.length,
       index: snapshot.index,
     });
-    this.listener.onRestored(this.#lines.length);
+    const before = this.#lines.length;
+    this.#lines = [];
+    this.#registers = new Map();
+    for (const line of lines) this.#take(line);
+    this.listener.onRestored(this.#lines.length, before);
   }
 
   onLeadership(term: number | undefined): void {
@@ -49,6 +62,8 @@ export class Ledger implements StateMachine {
 
   #take(line: string): void {
     this.#lines.push(line);
+    const [, value, register] = line.split(' ');
+    if (value !== undefined && register !== undefined) this.#registers.set(register, value);
     this.listener.onEntry(this.#lines.length, line);
   }
 }

@@ -39,10 +39,14 @@ export class QuorumFate {
         return node.freeze(dice.between(10, 2000));
       case 'stall':
         return node.disk.stall(dice.between(10, 1000));
+      case 'slowDisk':
+        return node.disk.slow(dice.between(2, 20), dice.between(100, 3000));
       case 'failedWrite':
         return node.disk.failNextWrite(dice.pick(['refused', 'unsynced']));
       case 'isolation':
         return this.#cutOff([node]);
+      case 'deposition':
+        return this.#depose();
       case 'oneWay':
         return this.#oneWay(node, dice.pick(nodes));
       case 'split':
@@ -52,9 +56,18 @@ export class QuorumFate {
     }
   }
 
+  /** The latest, of those who believe that they lead. */
   #leader(): QuorumNode {
     const { dice, nodes } = this.quorum;
-    return nodes.find(({ raft }) => raft?.status.role === 'leader') ?? dice.pick(nodes);
+    const termOf = ({ life }: QuorumNode): number => life?.raft?.status.term ?? 0;
+    const leaders = nodes.filter(({ life }) => life?.raft?.status.role === 'leader');
+    return leaders.sort((one, other) => termOf(other) - termOf(one))[0] ?? dice.pick(nodes);
+  }
+
+  /** The leader is cut off, and all who were before are back: leaders follow one another, and none of them gets far. */
+  #depose(): void {
+    this.quorum.network.join();
+    this.#cutOff([this.#leader()]);
   }
 
   #oneWay(from: QuorumNode, to: QuorumNode): void {

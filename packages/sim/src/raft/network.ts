@@ -1,9 +1,11 @@
-/** Datagrams between the nodes of a quorum: delayed, out of order, lost, doubled, and cut in either direction. */
-import type { PeerMessage, RaftTransport } from '@barnabas/raft';
+/** Datagrams between the nodes of a quorum: delayed, out of order, late, lost, doubled, and cut in either direction. */
+import type { PeerMessage, RaftStatus, RaftTransport } from '@barnabas/raft';
 import type { Scope } from '../kernel/scheduler.js';
 import type { Stage } from '../kernel/stage.js';
 import type { QuorumPlan } from './plan.js';
-import type { QuorumPlant } from './plants.js';
+import type { QuorumPlant } from './plants/plant.js';
+
+const VERY_LATE_MS = 3000;
 
 interface Receiver {
   readonly scope: Scope;
@@ -19,7 +21,9 @@ export class Network {
     private readonly stage: Stage,
     private readonly plan: QuorumPlan,
     private readonly observe: (message: PeerMessage) => void,
-    private readonly plant: Pick<QuorumPlant, 'said' | 'heard'>,
+    private readonly plant: Pick<QuorumPlant, 'said' | 'heard' | 'forged'>,
+    /** What a node shows; undefined while it is down. */
+    private readonly statusOf: (nodeId: number) => RaftStatus | undefined,
   ) {}
 
   /** The way out of and into one life of a node. */
@@ -28,7 +32,7 @@ export class Network {
       start: (_self, receive) => this.#receivers.set(nodeId, { scope, receive }),
       connect: () => undefined,
       send: (message) => {
-        if (!scope.isOver) this.#send(nodeId, this.plant.said?.(message, this.stage) ?? message);
+        if (!scope.isOver) this.#say(nodeId, message);
       },
       stop: () => {
         if (this.#receivers.get(nodeId)?.scope === scope) this.#receivers.delete(nodeId);
@@ -44,9 +48,16 @@ export class Network {
     this.#cut.clear();
   }
 
+  #say(from: number, meant: PeerMessage): void {
+    const { plant, stage } = this;
+    const message = plant.said?.(meant, stage, this.statusOf(from)) ?? meant;
+    stage.judge(() => this.observe(message));
+    this.#send(from, message);
+    for (const forged of plant.forged?.(message, stage) ?? []) this.#send(forged.from, forged);
+  }
+
   #send(from: number, message: PeerMessage): void {
     const { dice } = this.stage;
-    this.stage.judge(() => this.observe(message));
     const to = message.type === 'announce' ? idAt(message.toEndpoint) : message.to;
     if (this.#cut.has(`${from}>${to}`)) return;
     const isCalm = this.stage.isEnding;
@@ -57,10 +68,12 @@ export class Network {
 
   #deliver(message: PeerMessage, to: number): void {
     const { scheduler, dice } = this.stage;
+    const isLate = !this.stage.isEnding && dice.chance(this.plan.lateness);
+    const delayMs = dice.between(0, isLate ? VERY_LATE_MS : this.plan.maxNetworkMs);
     const what = `${message.from} -> ${to} ${message.type} of term ${message.term}`;
-    scheduler.after(dice.between(0, this.plan.maxNetworkMs), what, () => {
+    scheduler.after(delayMs, what, () => {
       const receiver = this.#receivers.get(to);
-      const arrived = this.plant.heard?.(message, this.stage) ?? message;
+      const arrived = this.plant.heard?.(message, this.stage, this.statusOf(to)) ?? message;
       // A node that stands still reads it when it moves again.
       receiver?.scope.whenMoving(() => receiver.receive(arrived));
     });

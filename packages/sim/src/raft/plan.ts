@@ -8,8 +8,10 @@ export const MISFORTUNES = [
   'kill',
   'freeze',
   'stall',
+  'slowDisk',
   'failedWrite',
   'isolation',
+  'deposition',
   'oneWay',
   'split',
 ] as const;
@@ -25,20 +27,31 @@ export interface QuorumPlan {
   /** Probabilities for each message. */
   readonly loss: number;
   readonly duplication: number;
+  /** A message that comes after everybody has forgotten it. */
+  readonly lateness: number;
+  /** Of each node's clock; above 1 for one that runs fast. */
+  readonly clockRates: readonly number[];
   readonly config: Partial<RaftConfig>;
 }
 
+/** How far clocks run apart: not at all, as crystals do, and worse than any machine's. */
+const SKEWS = [0, 0.001, 0.2];
+
 export function planQuorum(dice: Dice, needs: readonly Misfortune[]): QuorumPlan {
   const heartbeatIntervalMs = dice.between(10, 40);
+  const nodes = dice.pick([1, 3, 3, 3, 5, 5]);
+  const skew = dice.pick(SKEWS);
   return {
-    nodes: dice.pick([1, 3, 3, 3, 5]),
-    clients: dice.between(1, 3),
+    nodes,
+    clients: dice.between(2, 5),
     misfortunes: MISFORTUNES.filter((one) => dice.chance(0.5) || needs.includes(one)),
     misfortuneEveryMs: dice.between(30, 300),
     latency: { maxReadMs: dice.between(0, 2), maxWriteMs: dice.between(0, 3), maxSyncMs: dice.between(0, 10) },
     maxNetworkMs: dice.between(1, 20),
     loss: dice.pick([0, 0.01, 0.1]),
     duplication: dice.pick([0, 0.05]),
+    lateness: dice.pick([0, 0.01]),
+    clockRates: Array.from({ length: nodes }, () => 1 + skew * (2 * dice.float() - 1)),
     config: {
       heartbeatIntervalMs,
       electionTimeoutMs: heartbeatIntervalMs * dice.between(5, 8),

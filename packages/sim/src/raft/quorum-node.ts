@@ -5,12 +5,13 @@ import type { RaftNode } from '@barnabas/raft';
 import { MountedFactory } from '../disk/mounted-factory.js';
 import { SimulatedDisk } from '../disk/simulated-disk.js';
 import { Scope } from '../kernel/scheduler.js';
+import { SkewedTime } from '../kernel/skewed-time.js';
 import type { Stage } from '../kernel/stage.js';
 import { Ledger } from './ledger.js';
 import type { LedgerListener } from './ledger.js';
 import type { Network } from './network.js';
 import type { QuorumPlan } from './plan.js';
-import type { QuorumPlant } from './plants.js';
+import type { QuorumPlant } from './plants/plant.js';
 
 export interface QuorumNodeOptions {
   readonly id: number;
@@ -21,10 +22,12 @@ export interface QuorumNodeOptions {
   readonly listener: LedgerListener;
 }
 
-interface Life {
+/** From the start of its process to the end. */
+export interface Life {
   readonly scope: Scope;
   readonly ledger: Ledger;
-  node: RaftNode | undefined;
+  /** Undefined while it reads its disk. */
+  raft: RaftNode | undefined;
 }
 
 export class QuorumNode {
@@ -43,9 +46,9 @@ export class QuorumNode {
     return this.#life === undefined;
   }
 
-  /** Undefined while it is down or reads its disk. */
-  get raft(): RaftNode | undefined {
-    return this.#life?.node;
+  /** Undefined while it is down. */
+  get life(): Life | undefined {
+    return this.#life;
   }
 
   /** Entries that its state machine has now. */
@@ -58,7 +61,7 @@ export class QuorumNode {
     this.#lives += 1;
     const { scheduler } = this.options.stage;
     const scope = new Scope(scheduler, `node ${this.id}#${this.#lives}`);
-    const life: Life = { scope, ledger: new Ledger(this.options.listener), node: undefined };
+    const life: Life = { scope, ledger: new Ledger(this.options.listener), raft: undefined };
     this.#life = life;
     this.#startRaft(life).catch((error: unknown) => this.#ended(life, error));
   }
@@ -84,17 +87,18 @@ export class QuorumNode {
     const { id, stage, plan, network, plant } = this.options;
     const files = new MountedFactory(this.disk, life.scope);
     const store = await files.open('metadata');
+    const time = new SkewedTime(stage.scheduler, life.scope, plan.clockRates[id - 1] ?? 1);
     const voters = Array.from({ length: plan.nodes }, (_, at) => ({ id: at + 1, endpoint: `node-${at + 1}:7800` }));
     const raft = await startRaft({
       ...{ nodeId: id, clusterId: 'simulated', endpoint: `node-${id}:7800`, initialVoters: voters },
       store: plant.store?.(store, stage) ?? store,
       ...(plan.nodes === 1 ? {} : { transport: network.transport(id, life.scope) }),
-      ...{ clock: stage.scheduler.clock(), timers: life.scope, random: stage.dice, logger: silentLogger },
+      ...{ clock: time, timers: time, random: stage.dice, logger: silentLogger },
       stateMachine: plant.stateMachine?.(life.ledger, stage) ?? life.ledger,
       config: plan.config,
     });
     raft.failed.catch((error: unknown) => this.#ended(life, error));
-    life.node = plant.node?.(raft, stage) ?? raft;
+    life.raft = plant.node?.(raft, stage) ?? raft;
   }
 
   /** A disk that fails ends the process; anything else is a fault of what is under test. */

@@ -1,23 +1,35 @@
 /** A quorum in its world: nodes, the network between them, and what is known of them from outside. */
+import type { PeerMessage, RaftStatus } from '@barnabas/raft';
 import { Stage } from '../kernel/stage.js';
-import { QuorumChecks } from './checks.js';
+import { registersProblem } from '../linearizability/registers.js';
+import { Violation } from '../kernel/violation.js';
+import { ElectionChecks } from './checks/elections.js';
+import { LifeChecks } from './checks/lives.js';
+import { LogChecks } from './checks/logs.js';
+import { History } from './history.js';
+import type { LedgerListener } from './ledger.js';
 import { Network } from './network.js';
 import { planQuorum } from './plan.js';
 import type { QuorumPlan } from './plan.js';
-import type { QuorumPlant } from './plants.js';
+import type { QuorumPlant } from './plants/plant.js';
 import { QuorumNode } from './quorum-node.js';
 
 export class Quorum extends Stage {
   readonly plan: QuorumPlan;
-  readonly checks = new QuorumChecks();
+  readonly elections = new ElectionChecks((nodeId) => this.#majorityOf(nodeId));
+  readonly logs = new LogChecks();
+  readonly history = new History();
   readonly network: Network;
   readonly nodes: readonly QuorumNode[];
+  readonly #lives = new LifeChecks();
 
   constructor(seed: number, plant: QuorumPlant) {
     super(seed);
-    const plan = planQuorum(this.dice, plant.needs ?? []);
+    const planned = planQuorum(this.dice, plant.needs ?? []);
+    const plan = plant.tune?.(planned) ?? planned;
     this.plan = plan;
-    this.network = new Network(this, plan, (message) => this.checks.sent(message), plant);
+    const statusOf = (id: number) => this.nodes[id - 1]?.life?.raft?.status;
+    this.network = new Network(this, plan, (message) => this.#sent(message), plant, statusOf);
     const { network } = this;
     this.nodes = Array.from({ length: plan.nodes }, (_, at) => {
       const id = at + 1;
@@ -28,38 +40,70 @@ export class Quorum extends Stage {
 
   /** Every node is up and has applied everything that any of them has. */
   get isLevel(): boolean {
-    return this.nodes.every((node) => node.raft !== undefined && node.applied === this.checks.length);
+    return this.nodes.every(({ life, applied }) => life?.raft !== undefined && applied === this.logs.length);
   }
 
   /** After every event. */
   look(): void {
-    for (const { id, raft } of this.nodes) {
-      const status = raft?.status;
-      if (status?.role === 'leader') this.checks.leads(id, status.term);
+    const leaders: RaftStatus[] = [];
+    for (const { life } of this.nodes) {
+      if (life?.raft === undefined) continue;
+      const { status } = life.raft;
+      this.#lives.shows(life, status);
+      this.logs.committed(status.term, status.commitIndex);
+      if (status.role === 'leader') leaders.push(status);
     }
+    for (const { nodeId, term, lastIndex } of leaders) {
+      this.elections.leads(nodeId, term);
+      this.logs.leads(nodeId, term, lastIndex);
+    }
+  }
+
+  /** At the end, when everybody has been answered. */
+  judgeHistory(): void {
+    const { operations } = this.history;
+    this.tally.count('operations judged', operations.length);
+    const problem = registersProblem(operations);
+    if (problem !== undefined) throw new Violation('linearizable', problem);
   }
 
   describe(): string {
     return this.nodes
-      .map(({ id, raft, applied, isDown }) => {
-        if (raft === undefined) return `node ${id} ${isDown ? 'is down' : 'starts'}`;
-        const { role, term, commitIndex, lastIndex } = raft.status;
+      .map(({ id, life, applied }) => {
+        if (life?.raft === undefined) return `node ${id} ${life === undefined ? 'is down' : 'starts'}`;
+        const { role, term, commitIndex, lastIndex } = life.raft.status;
         return `node ${id}: ${role} of term ${term}, commit ${commitIndex} of ${lastIndex}, applied ${applied}`;
       })
       .join('; ');
   }
 
-  #listener(id: number) {
-    const { checks, tally, trace } = this;
+  #sent(message: PeerMessage): void {
+    this.elections.sent(message);
+    if (message.type === 'append') this.logs.sent(message);
+  }
+
+  #majorityOf(nodeId: number): number {
+    const voters = this.nodes[nodeId - 1]?.life?.raft?.status.voters.length ?? this.plan.nodes;
+    return Math.floor(voters / 2) + 1;
+  }
+
+  #listener(id: number): LedgerListener {
+    const { logs, elections, tally, trace } = this;
     return {
-      onEntry: (index: number, line: string) => this.judge(() => checks.applied(id, index, line)),
-      onLeadership: (term: number | undefined, applied: number) => {
+      onEntry: (index, line) => this.judge(() => logs.applied(id, index, line)),
+      onLeadership: (term, applied) => {
         trace.note(`  node ${id} ${term === undefined ? 'leads no more' : `leads term ${term}`}`);
         if (term === undefined) return;
         tally.count('leaderships');
-        this.judge(() => checks.announced(id, term, applied));
+        this.judge(() => {
+          elections.leads(id, term);
+          logs.announced(id, term, applied);
+        });
       },
-      onRestored: () => tally.count('snapshots restored'),
+      onRestored: (index, before) => {
+        tally.count('snapshots restored');
+        this.judge(() => logs.restored(id, index, before));
+      },
     };
   }
 }

@@ -7,11 +7,12 @@ import type { Events, Play } from '../kernel/play.js';
 import type { RunOptions, Scenario } from '../kernel/report.js';
 import { QuorumClient } from './client.js';
 import { QuorumFate } from './misfortune.js';
-import { NO_QUORUM_PLANT, QUORUM_PLANTS } from './plants.js';
+import { NO_QUORUM_PLANT, QUORUM_PLANTS } from './plants/index.js';
 import { Quorum } from './quorum.js';
 
 export const raftScenario: Scenario = {
   name: 'raft',
+  events: 2000,
   plants: QUORUM_PLANTS,
   expects: {
     'commands acknowledged': 300,
@@ -21,7 +22,18 @@ export const raftScenario: Scenario = {
     'refused NOT_CONTROLLER': 30,
     'refused REQUEST_TIMED_OUT': 5,
     'nodes ended by their disk': 3,
-    ...{ powerLoss: 3, kill: 3, freeze: 3, stall: 3, failedWrite: 3, isolation: 3, oneWay: 3, split: 3 },
+    ...{
+      powerLoss: 3,
+      kill: 3,
+      freeze: 3,
+      stall: 3,
+      slowDisk: 3,
+      failedWrite: 3,
+      isolation: 3,
+      deposition: 3,
+      oneWay: 3,
+      split: 3,
+    },
   },
   run: (options: RunOptions) => run('raft', options, () => new QuorumRun(options)),
 };
@@ -35,7 +47,7 @@ class QuorumRun implements Play {
     const plant = QUORUM_PLANTS.find(({ name }) => name === options.plant) ?? NO_QUORUM_PLANT;
     const quorum = new Quorum(options.seed, plant);
     this.stage = quorum;
-    this.#clients = Array.from({ length: quorum.plan.clients }, (_, at) => new QuorumClient(quorum, `client ${at}`));
+    this.#clients = Array.from({ length: quorum.plan.clients }, (_, at) => new QuorumClient(quorum, `client-${at}`));
     this.#fate = new QuorumFate(quorum);
   }
 
@@ -49,5 +61,6 @@ class QuorumRun implements Play {
     this.#fate.heal();
     const isDone = () => this.#clients.every((client) => client.isDone) && this.stage.isLevel;
     await events.until('every client is answered, and all nodes are level', isDone, () => this.stage.describe());
+    this.stage.judgeHistory();
   }
 }

@@ -21,7 +21,8 @@ export const acknowledgeBeforeSync: Plant = {
   says: 'batches are acknowledged once they are written, before they are synced',
   caughtBy: ['durable', 'watermark', 'answers', 'one-record-an-offset'],
   needs: ['powerLoss'],
-  files: (files) => wrapEachStore(files, (store, location) => (isCheckpoints(location) ? store : unsynced(store))),
+  files: (files) =>
+    wrapEachStore(files, (store, location) => (isCheckpoints(location) ? store : unsynced(store, () => true))),
 };
 
 export const forgetLogStart: Plant = {
@@ -29,7 +30,8 @@ export const forgetLogStart: Plant = {
   says: 'the checkpoint of the log start is not synced before a deletion of records is answered',
   caughtBy: ['log-start'],
   needs: ['powerLoss'],
-  files: (files) => wrapEachStore(files, (store, location) => (isCheckpoints(location) ? unsynced(store) : store)),
+  files: (files) =>
+    wrapEachStore(files, (store, location) => (isCheckpoints(location) ? unsynced(store, () => true) : store)),
 };
 
 export const keepTornTail: Plant = {
