@@ -12,6 +12,8 @@ export class AssignedPartition implements TopicPartition {
   readonly partition: number;
   /** Offset of the next record that the application gets. */
   position: number;
+  /** The leader epoch of the record before the position, where the application has been given it; else -1. */
+  positionEpoch = -1;
   /** First offset not readable, as last heard; undefined before anything was. */
   endOffset: number | undefined;
   #generation = 0;
@@ -48,8 +50,15 @@ export class AssignedPartition implements TopicPartition {
     this.#isBusy = true;
   }
 
+  /** Everything of the batch before `offset` has been handed out. */
+  advance(offset: number, leaderEpoch: number): void {
+    this.position = offset;
+    this.positionEpoch = leaderEpoch;
+  }
+
   seek(offset: number): void {
     this.position = offset;
+    this.positionEpoch = -1;
     this.interrupt();
   }
 

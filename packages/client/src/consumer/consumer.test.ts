@@ -394,6 +394,58 @@ describe('when things go wrong', () => {
     expect(offsets(await harness.run(take(consumer, 1)))).toEqual([9]);
   });
 
+  describe('where an unclean election has cut off what was read', () => {
+    /** Six records, of which the consumer has read so many; then a leader that has two of them, and five others. */
+    async function readAndCut(consumer: Consumer, read: number): Promise<void> {
+      appendBatches(3, 2);
+      await harness.run(consumer.assign([from('earliest')]));
+      expect(offsets(await harness.run(take(consumer, read)))).toHaveLength(read);
+      const partition = harness.cluster.partition('t', 0);
+      partition.truncateTo(2);
+      harness.cluster.moveLeader('t', 0, 2);
+      append(5);
+    }
+
+    test('a consumer goes back to where the log parts from what it has read', async () => {
+      const consumer = start({}, { brokers: 2 });
+      await readAndCut(consumer, 6);
+      expect(offsets(await harness.run(take(consumer, 5)))).toEqual([2, 3, 4, 5, 6]);
+    });
+
+    test('with auto.offset.reset none it fails with where that is', async () => {
+      const consumer = start({ autoOffsetReset: 'none' }, { brokers: 2 });
+      await readAndCut(consumer, 6);
+      const failure = await harness.run(failureOf(take(consumer, 1)));
+      expect(failure.errorName).toBe('OFFSET_OUT_OF_RANGE');
+      expect((failure.cause as BarnabasError).facts).toMatchObject({ divergingOffset: 2 });
+      consumer.seek(T0, 2);
+      expect(offsets(await harness.run(take(consumer, 5)))).toEqual([2, 3, 4, 5, 6]);
+    });
+
+    test('a consumer that was paused meanwhile finds out when it goes on', async () => {
+      const consumer = start({}, { brokers: 2 });
+      appendBatches(3, 2);
+      await harness.run(consumer.assign([from('earliest')]));
+      expect(offsets(await harness.run(take(consumer, 4)))).toEqual([0, 1, 2, 3]);
+      consumer.pause([T0]);
+      harness.cluster.partition('t', 0).truncateTo(2);
+      harness.cluster.moveLeader('t', 0, 2);
+      append(5);
+      consumer.resume([T0]);
+      expect(offsets(await harness.run(take(consumer, 5)))).toEqual([2, 3, 4, 5, 6]);
+    });
+
+    test('a leader that has everything is gone on with', async () => {
+      const consumer = start({}, { brokers: 2 });
+      append(4);
+      await harness.run(consumer.assign([from('earliest')]));
+      expect(offsets(await harness.run(take(consumer, 4)))).toEqual([0, 1, 2, 3]);
+      harness.cluster.moveLeader('t', 0, 2);
+      append(2);
+      expect(offsets(await harness.run(take(consumer, 2)))).toEqual([4, 5]);
+    });
+  });
+
   test('a damaged batch is named and not handed out; a seek goes past it', async () => {
     const consumer = start();
     append(2);

@@ -168,7 +168,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   /**
    * Records as they come, for ever: ordered within each partition. Leaving the loop keeps the place;
    * a new loop goes on there. Ends when the consumer is closed; fails with what cannot be mended here
-   * (a batch that fails its CRC, OFFSET_OUT_OF_RANGE with auto.offset.reset none), and can be started
+   * (a batch that fails its CRC, OFFSET_OUT_OF_RANGE with auto.offset.reset none, which also tells that
+   * records that were read are gone), and can be started
    * again after a seek. One loop at a time.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord> {
@@ -231,11 +232,11 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       const record = records[current.index++];
       if (record !== undefined) {
         const { offset, timestamp, key, value, headers } = record;
-        assigned.position = offset + 1;
+        assigned.advance(offset + 1, batch.leaderEpoch);
         return { topic: assigned.topic, partition: assigned.partition, offset, timestamp, key, value, headers };
       }
       // The last offsets of a batch may have been removed by compaction.
-      assigned.position = Math.max(assigned.position, batch.nextOffset);
+      assigned.advance(Math.max(assigned.position, batch.nextOffset), batch.leaderEpoch);
       this.#current = undefined;
     }
   }
@@ -245,12 +246,12 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     this.#current = undefined;
     if (begun !== undefined && begun.index < begun.records.length) {
       const rest = begun.batch.from(begun.assigned.position);
-      begun.assigned.position = rest.nextOffset;
+      begun.assigned.advance(rest.nextOffset, rest.leaderEpoch);
       return rest;
     }
     const item = this.#nextBatch();
     if (item === undefined) return undefined;
-    item.assigned.position = item.batch.nextOffset;
+    item.assigned.advance(item.batch.nextOffset, item.batch.leaderEpoch);
     return item.batch;
   }
 
@@ -280,11 +281,27 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   #onEnd(assigned: AssignedPartition, error: BarnabasError): void {
     const { autoOffsetReset } = this.#options;
     if (error.errorName === 'OFFSET_OUT_OF_RANGE' && autoOffsetReset !== 'none') {
-      void this.#reset(assigned, autoOffsetReset);
+      const divergingOffset = error.facts?.['divergingOffset'];
+      if (typeof divergingOffset === 'number') this.#goBack(assigned, divergingOffset);
+      else void this.#reset(assigned, autoOffsetReset);
       return;
     }
     // Fetched again from the same position if the application goes on without a seek.
     throw unreadable(assigned, error);
+  }
+
+  /** Records that were read are gone; from where the log parts from them there may be others (KIP-320). */
+  #goBack(assigned: AssignedPartition, divergingOffset: number): void {
+    const { topic, partition, position } = assigned;
+    const to = Math.min(position, divergingOffset);
+    this.#router.environment.logger.warn('records that were read are no longer in the log', {
+      partition: partitionName(topic, partition),
+      from: position,
+      to,
+      action: 'a leader was elected without them: look at unclean.leader.election.enable, and at what was made of them',
+    });
+    assigned.seek(to);
+    this.#changed();
   }
 
   async #reset(assigned: AssignedPartition, position: 'earliest' | 'latest'): Promise<void> {
@@ -315,7 +332,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
 
   #subscribe(assigned: AssignedPartition): void {
     const { generation } = assigned;
-    const subscription = this.#session.subscribe(assigned, assigned.position, {
+    const position = { offset: assigned.position, lastEpoch: assigned.positionEpoch };
+    const subscription = this.#session.subscribe(assigned, position, {
       onData: (data) => this.#onData(assigned, generation, data),
       onError: (error) => {
         assigned.hold();

@@ -4,7 +4,7 @@
  * where the last data ended: nothing is lost and nothing comes twice.
  *
  * The session does not decode batches and does not choose offsets; what it cannot mend by itself
- * (an offset out of range, a missing permission) ends the subscription.
+ * (an offset out of range, a truncated log, a missing permission) ends the subscription.
  */
 import type { Timer } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
@@ -15,7 +15,7 @@ import type { TopicPartition } from '../records.js';
 import { CreditWindow } from './credit-window.js';
 import { LeaderFetchStream } from './leader-fetch-stream.js';
 import { PartitionFetcher } from './partition-fetcher.js';
-import type { FetchLimits, FetchListener } from './partition-fetcher.js';
+import type { FetchLimits, FetchListener, FetchPosition } from './partition-fetcher.js';
 
 export interface FetchSessionOptions extends FetchLimits {
   /** Bytes received and not released, and credit for more, in all. Each node may overdraw it by one message. */
@@ -62,11 +62,11 @@ export class FetchSession {
   /** Begins to read a partition at an offset; with `limits` in place of the session's own. */
   subscribe(
     partition: TopicPartition,
-    offset: number,
+    position: FetchPosition,
     listener: FetchListener,
     limits: FetchLimits = this.#options,
   ): FetchSubscription {
-    const fetcher = new PartitionFetcher(partition, offset, listener, limits);
+    const fetcher = new PartitionFetcher(partition, position, listener, limits);
     this.#fetchers.add(fetcher);
     this.#requestPass();
     return {

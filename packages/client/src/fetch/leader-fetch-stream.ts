@@ -78,7 +78,7 @@ export class LeaderFetchStream {
 
   #onMessage(message: v1.FetchResponse): void {
     if (this.#isClosed) return;
-    const { subscriptionId, ended, error } = message;
+    const { subscriptionId, ended } = message;
     this.#outstanding -= message.batches.length;
     const subscriber = this.#subscribers.get(subscriptionId);
     if (subscriber === undefined) {
@@ -90,7 +90,18 @@ export class LeaderFetchStream {
       return;
     }
     this.#subscribers.delete(subscriptionId);
-    subscriber.onEnd(error === undefined ? this.#ended() : errorFromProto(error));
+    subscriber.onEnd(this.#reasonOf(message));
+  }
+
+  #reasonOf({ error: reason, diverging }: v1.FetchResponse): BarnabasError {
+    if (reason === undefined) return this.#ended();
+    const error = errorFromProto(reason);
+    if (diverging === undefined) return error;
+    const { leaderEpoch, endOffset } = diverging;
+    return new BarnabasError(error.errorName, error.message, {
+      divergingEpoch: leaderEpoch,
+      divergingOffset: endOffset,
+    });
   }
 
   #onClose(error: BarnabasError): void {

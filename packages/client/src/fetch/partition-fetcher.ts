@@ -2,8 +2,11 @@
  * One partition being read: where it is, on which stream, and who gets what comes.
  *
  * Invariant: data is delivered in offset order without gaps. Each attachment to a stream begins at
- * the offset after the last data delivered, and data of an earlier attachment is never delivered.
+ * the offset after the last data delivered, and data of an earlier attachment is never delivered. Each
+ * says of which leader epoch the record before it was, so that a log that is another one is found out
+ * (KIP-320).
  */
+import { lastLeaderEpoch } from '@barnabas/protocol';
 import type { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { leaderName } from '../cluster/cluster-router.js';
@@ -40,6 +43,13 @@ export interface FetchLimits {
   readonly isolationLevel: v1.IsolationLevel;
 }
 
+/** Where to read on. */
+export interface FetchPosition {
+  readonly offset: number;
+  /** The leader epoch of the record before it, where that has been read; -1 or absent otherwise. */
+  readonly lastEpoch?: number;
+}
+
 /** What an attachment needs from its session. */
 export interface AttachmentPorts {
   received(bytes: number): void;
@@ -54,16 +64,24 @@ export class PartitionFetcher {
   readonly #listener: FetchListener;
   readonly #limits: FetchLimits;
   #nextOffset: number;
+  /** Of the record before it; -1 if unknown. */
+  #lastEpoch: number;
   #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
   #failures = 0;
   readonly #reports = new ReportLimit();
   #retryAtMs = 0;
   #failedLeader = '';
 
-  constructor({ topic, partition }: TopicPartition, offset: number, listener: FetchListener, limits: FetchLimits) {
+  constructor(
+    { topic, partition }: TopicPartition,
+    { offset, lastEpoch = -1 }: FetchPosition,
+    listener: FetchListener,
+    limits: FetchLimits,
+  ) {
     this.topic = topic;
     this.partition = partition;
     this.#nextOffset = offset;
+    this.#lastEpoch = lastEpoch;
     this.#listener = listener;
     this.#limits = limits;
   }
@@ -96,7 +114,8 @@ export class PartitionFetcher {
     const leaderEpoch = leader.isDirect ? leader.leaderEpoch : -1;
     const { maxBytes, minBytes, maxWaitMs, isolationLevel } = this.#limits;
     const limits = { maxBytes, minBytes, maxWaitMs, isolationLevel };
-    const request = { ...limits, topic, partition, offset: this.#nextOffset, leaderEpoch };
+    const position = { offset: this.#nextOffset, lastFetchedEpoch: this.#lastEpoch };
+    const request = { ...limits, ...position, topic, partition, leaderEpoch };
     const id = stream.subscribe(request, {
       onData: (response) => this.#deliver(response, ports),
       onEnd: (error) => {
@@ -132,7 +151,10 @@ export class PartitionFetcher {
   #deliver(response: v1.FetchResponse, ports: AttachmentPorts): void {
     const { batches } = response;
     this.#failures = 0;
-    if (batches.length > 0) this.#reports.reset();
+    if (batches.length > 0) {
+      this.#reports.reset();
+      this.#lastEpoch = lastLeaderEpoch(batches);
+    }
     this.#nextOffset = response.nextOffset;
     ports.received(batches.length);
     let isReleased = false;

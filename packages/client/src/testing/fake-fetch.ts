@@ -89,6 +89,11 @@ class FakeFetchSession {
     try {
       if (injected !== undefined) throw injected;
       const partition = this.ports.find(this.node, topic, index);
+      const parting = partingOf(partition, subscribe);
+      if (parting !== undefined) {
+        this.#write(id, { ended: true, error: errorToProto(outOfRange(offset)), diverging: parting });
+        return;
+      }
       if (offset < partition.logStartOffset || offset > partition.logEndOffset) throw outOfRange(offset);
       const stopListening = partition.onAppend(() => this.#pump());
       this.#subscriptions.set(id, { id, partition, offset, maxBytes: maxBytes || DEFAULT_MAX_BYTES, stopListening });
@@ -160,9 +165,18 @@ class FakeFetchSession {
       nextOffset: -1,
       ended: false,
       error: undefined,
+      diverging: undefined,
       ...fields,
     });
   }
+}
+
+/** As a real leader judges it. */
+function partingOf(partition: FakePartition, { offset, lastFetchedEpoch = -1 }: v1.FetchSubscribe) {
+  if (lastFetchedEpoch < 0 || offset <= partition.logStartOffset) return undefined;
+  const found = partition.endOffsetForEpoch(lastFetchedEpoch);
+  if (found?.leaderEpoch === lastFetchedEpoch && found.endOffset >= offset) return undefined;
+  return found ?? { leaderEpoch: -1, endOffset: partition.logStartOffset };
 }
 
 function outOfRange(offset: number): BarnabasError {

@@ -110,6 +110,13 @@ export class FakePartition {
     return this.records().find((record) => record.timestamp >= timestamp);
   }
 
+  /** Where the largest epoch that is not above the given one ends; undefined when the log knows of none. */
+  endOffsetForEpoch(leaderEpoch: number): { readonly leaderEpoch: number; readonly endOffset: number } | undefined {
+    const headers = this.#batches.map(({ bytes }) => splitBatches(bytes).next().value?.header);
+    const last = headers.findLast((header) => (header?.partitionLeaderEpoch ?? 0) <= leaderEpoch);
+    return last && { leaderEpoch: last.partitionLeaderEpoch, endOffset: last.lastOffset + 1 };
+  }
+
   deleteRecordsBefore(offset: number): void {
     this.#logStartOffset = Math.max(this.#logStartOffset, offset);
     this.#batches = this.#batches.filter(({ header }) => header.lastOffset >= this.#logStartOffset);

@@ -127,6 +127,21 @@ export function forEachBatch(buffer: Buffer, visit: (header: BatchHeader, at: nu
   }
 }
 
+/**
+ * The leader epoch of the last batch of a buffer of whole batches; -1 if there is none, or if what is
+ * there is no batch: whoever reads it finds out what is wrong.
+ */
+export function lastLeaderEpoch(buffer: Buffer): number {
+  let epoch = -1;
+  for (let at = 0; at + layout.RECORDS_AT <= buffer.length; ) {
+    const batchLength = buffer.readInt32BE(at + layout.BATCH_LENGTH_AT);
+    if (batchLength + layout.LENGTH_OVERHEAD_BYTES < layout.RECORDS_AT) return -1;
+    epoch = buffer.readInt32BE(at + layout.PARTITION_LEADER_EPOCH_AT);
+    at += batchLength + layout.LENGTH_OVERHEAD_BYTES;
+  }
+  return epoch;
+}
+
 /** CRC32C over what the CRC covers. The batch is known to lie within the buffer. */
 export function computeCrc(buffer: Buffer, at: number, sizeInBytes: number): number {
   return crc32c(buffer.subarray(at + layout.ATTRIBUTES_AT, at + sizeInBytes));

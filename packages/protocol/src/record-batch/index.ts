@@ -7,6 +7,7 @@ export { buildTransactionMarker, readControlRecord } from './control.js';
 export type { ControlRecord, TransactionMarker, TransactionOutcome } from './control.js';
 export {
   forEachBatch,
+  lastLeaderEpoch,
   readBatchHeader,
   splitBatches,
   validateBatch,

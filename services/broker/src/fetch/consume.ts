@@ -83,6 +83,7 @@ export class ConsumeSession {
         partition: partition.partition,
         offset: from,
         leaderEpoch: undefined,
+        lastFetchedEpoch: undefined,
         isolationLevel: this.request.isolationLevel,
         maxBytes: MESSAGE_BYTES,
         minBytes: 0,

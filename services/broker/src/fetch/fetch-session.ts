@@ -145,6 +145,11 @@ export class FetchSession {
 
   #opened(subscription: Subscription): void {
     const { partition, position } = subscription;
+    const parting = partingOf(subscription);
+    if (parting !== undefined) {
+      this.#end(subscription, diverged(subscription, parting), parting);
+      return;
+    }
     if (position < partition.logStartOffset || position > partition.logEndOffset) {
       this.#end(subscription, outOfRange(subscription));
       return;
@@ -164,11 +169,11 @@ export class FetchSession {
     this.#pump();
   }
 
-  #end(subscription: Subscription, error: BarnabasError | undefined): void {
+  #end(subscription: Subscription, error: BarnabasError | undefined, diverging?: v1.DivergingLog): void {
     if (subscription.state === 'ended') return;
     subscription.end();
     this.#subscriptions.delete(subscription.id);
-    this.#sendEnded(subscription.id, subscription.partition.topic, error);
+    this.#sendEnded(subscription.id, subscription.partition.topic, error, diverging);
     this.#checkExhausted();
   }
 
@@ -267,10 +272,16 @@ export class FetchSession {
       nextOffset,
       ended: false,
       error: undefined,
+      diverging: undefined,
     };
   }
 
-  #sendEnded(subscriptionId: number, topic: string, error: BarnabasError | undefined): void {
+  #sendEnded(
+    subscriptionId: number,
+    topic: string,
+    error: BarnabasError | undefined,
+    diverging?: v1.DivergingLog,
+  ): void {
     if (error !== undefined) this.dependencies.metrics.fetchFailed(topic, error.errorName);
     this.#send({
       subscriptionId,
@@ -282,6 +293,7 @@ export class FetchSession {
       nextOffset: -1,
       ended: true,
       error: error === undefined ? undefined : errorToProto(error),
+      diverging,
     });
   }
 
@@ -305,6 +317,33 @@ function checkRange({ offset, maxBytes, minBytes, maxWaitMs }: v1.FetchSubscribe
   if (maxBytes < 0 || minBytes < 0 || maxWaitMs < 0) {
     throw new BarnabasError('INVALID_REQUEST', 'max_bytes, min_bytes and max_wait_ms must not be negative');
   }
+}
+
+/**
+ * Where the log parts from what the client has read; undefined if it does not, or nobody can tell. The
+ * record before the position must be of the epoch that the client read it in: an epoch has one leader,
+ * which wrote one log.
+ */
+function partingOf({ log, lastFetchedEpoch, partition, position }: Subscription): v1.DivergingLog | undefined {
+  const { logStartOffset } = partition;
+  // What was deleted cannot be compared, and need not be.
+  if (log === undefined || lastFetchedEpoch < 0 || position <= logStartOffset) return undefined;
+  const found = log.endOffsetForEpoch(lastFetchedEpoch);
+  if (found === undefined) return { leaderEpoch: -1, endOffset: logStartOffset };
+  if (found.leaderEpoch === lastFetchedEpoch && found.endOffset >= position) return undefined;
+  return { leaderEpoch: found.leaderEpoch, endOffset: Math.max(logStartOffset, Math.min(found.endOffset, position)) };
+}
+
+function diverged(
+  { partition, position, lastFetchedEpoch }: Subscription,
+  { endOffset }: v1.DivergingLog,
+): BarnabasError {
+  const { topic } = partition;
+  return new BarnabasError(
+    'OFFSET_OUT_OF_RANGE',
+    `${topic}-${partition.partition} has been truncated: what was read up to offset ${position} in leader epoch ${lastFetchedEpoch} is gone from offset ${endOffset} on, at the latest`,
+    { topic, partition: partition.partition, position, lastFetchedEpoch, endOffset },
+  );
 }
 
 function outOfRange({ position, partition }: Subscription): BarnabasError {

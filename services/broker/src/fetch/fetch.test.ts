@@ -297,6 +297,34 @@ describe('a subscription ends', () => {
     fetched.stream.cancel();
   });
 
+  it('when the log is not the one that the client has read', async () => {
+    const topicId = await broker.topic('parted');
+    await produce('parted', [batchOf(['a', 'b'])]);
+    broker.controller.changePartition(topicId, 0, { leader: 1 });
+    await broker.caughtUp();
+    await produce('parted', [batchOf(['c'])]);
+    const fetched = open();
+    const ask = (subscriptionId: number, offset: number, lastFetchedEpoch: number) =>
+      send(fetched, subscribe({ subscriptionId, topic: 'parted', offset, lastFetchedEpoch }));
+    // What was read is here: each record in the epoch in which it was written.
+    ask(1, 2, 0);
+    ask(2, 3, 1);
+    ask(3, 0, -1);
+    for (const id of [1, 2, 3]) await fetched.find(({ subscriptionId, ended }) => subscriptionId === id && !ended);
+    // Offset 2 was read in epoch 0, which ended before it.
+    ask(4, 3, 0);
+    const parted = await fetched.find(({ subscriptionId, ended }) => subscriptionId === 4 && ended);
+    expect(parted.error?.code).toBe(v1.ErrorCode.OFFSET_OUT_OF_RANGE);
+    expect(parted.diverging).toEqual({ leaderEpoch: 0, endOffset: 2 });
+    // Read in an epoch that this log has nothing of.
+    ask(5, 3, 7);
+    expect((await fetched.find(({ subscriptionId, ended }) => subscriptionId === 5 && ended)).diverging).toEqual({
+      leaderEpoch: 1,
+      endOffset: 3,
+    });
+    fetched.stream.cancel();
+  });
+
   it('when the topic is deleted, and the name can be used again', async () => {
     const topicId = await broker.topic('passing');
     await produce('passing', [batchOf(['a'])]);

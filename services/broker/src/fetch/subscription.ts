@@ -22,6 +22,8 @@ const DEFAULT_MAX_WAIT_MS = 500;
 export class Subscription {
   readonly id: number;
   readonly maxBytes: number;
+  /** Of the batch before the first offset asked for, as the client has read it; -1 if it does not say. */
+  readonly lastFetchedEpoch: number;
   readonly #minBytes: number;
   readonly #maxWaitMs: number;
   state: SubscriptionState = 'opening';
@@ -43,6 +45,7 @@ export class Subscription {
   ) {
     this.id = request.subscriptionId;
     this.#position = request.offset;
+    this.lastFetchedEpoch = request.lastFetchedEpoch ?? -1;
     this.maxBytes = Math.min(request.maxBytes === 0 ? DEFAULT_MAX_BYTES : request.maxBytes, maxMessageBytes);
     // More than fits one message would never come together.
     this.#minBytes = Math.min(request.minBytes, this.maxBytes);

@@ -93,10 +93,14 @@ export class GatewayConsume {
     });
     for (const reading of readings) {
       const source = { topic: topic.name, partition: reading.partition };
-      const subscription = this.#session.subscribe(source, reading.from, {
-        onData: (data) => this.#receive(reading, data),
-        onError: (error) => this.#finish(error),
-      });
+      const subscription = this.#session.subscribe(
+        source,
+        { offset: reading.from },
+        {
+          onData: (data) => this.#receive(reading, data),
+          onError: (error) => this.#finish(error),
+        },
+      );
       this.#open.set(reading, subscription);
     }
     for (const reading of readings) this.#endIfRead(reading, reading.from);

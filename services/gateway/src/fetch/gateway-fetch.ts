@@ -145,10 +145,10 @@ export class GatewayFetch {
     checkPartition(topic, request.partition);
     checkSubscribe(request, topic);
     const limits: FetchLimits = fetchLimits(request, maxMessageBytes);
-    const { subscriptionId: id, partition, offset } = request;
+    const { subscriptionId: id, partition, offset, lastFetchedEpoch: lastEpoch = -1 } = request;
     const source = this.#session.subscribe(
       { topic: topic.name, partition },
-      offset,
+      { offset, lastEpoch },
       {
         onData: (data) => this.#enqueue(subscription, data),
         onError: (error) => this.#end(id, error),
@@ -194,6 +194,7 @@ export class GatewayFetch {
       nextOffset,
       ended: false,
       error: undefined,
+      diverging: undefined,
     });
   }
 
@@ -229,6 +230,7 @@ export class GatewayFetch {
       nextOffset: -1,
       ended: true,
       error: error === undefined ? undefined : errorToProto(error),
+      diverging: divergingOf(error),
     });
   }
 
@@ -268,4 +270,11 @@ export class GatewayFetch {
     this.#queue = [];
     this.#queuedBytes = 0;
   }
+}
+
+/** The leader found that the log is not what the client has read: passed on as it came. */
+function divergingOf(error: BarnabasError | undefined): v1.DivergingLog | undefined {
+  const { divergingEpoch, divergingOffset } = error?.facts ?? {};
+  if (typeof divergingEpoch !== 'number' || typeof divergingOffset !== 'number') return undefined;
+  return { leaderEpoch: divergingEpoch, endOffset: divergingOffset };
 }

@@ -248,6 +248,7 @@ export class FakeBroker {
       nextOffset,
       ended: false,
       error: undefined,
+      diverging: undefined,
     };
   }
 

@@ -147,6 +147,13 @@ export interface FetchSubscribe {
   minBytes: number;
   /** ... or this many milliseconds have passed since the first was; 0 means 500. */
   maxWaitMs: number;
+  /**
+   * The leader epoch in the header of the batch that holds the record before `offset`, where the
+   * client has read it; -1 or absent otherwise. If the leader's log has no such epoch there, records
+   * that the client has read are gone (an unclean election): the subscription ends with
+   * OFFSET_OUT_OF_RANGE and `diverging` (KIP-320).
+   */
+  lastFetchedEpoch?: number | undefined;
 }
 
 /** Ends a subscription. */
@@ -186,7 +193,22 @@ export interface FetchResponse {
   /** The subscription is over; subscribe anew if there is more to read. See `error`. */
   ended: boolean;
   /** Why it ended; absent when the client asked for it. */
-  error: Error | undefined;
+  error:
+    | Error
+    | undefined;
+  /**
+   * Set when it ended because the log is not the one that the client has read: see
+   * last_fetched_epoch. Where to subscribe again to read what has come in place of what is gone.
+   */
+  diverging: DivergingLog | undefined;
+}
+
+/** Where a log parts from what a client has read of it. */
+export interface DivergingLog {
+  /** The largest leader epoch in the log that is not above the client's; -1 if there is none. */
+  leaderEpoch: number;
+  /** From this offset on, at the latest, the client has read something else. */
+  endOffset: number;
 }
 
 /** Where to begin reading. */
@@ -923,6 +945,7 @@ function createBaseFetchSubscribe(): FetchSubscribe {
     maxBytes: 0,
     minBytes: 0,
     maxWaitMs: 0,
+    lastFetchedEpoch: undefined,
   };
 }
 
@@ -954,6 +977,9 @@ export const FetchSubscribe = {
     }
     if (message.maxWaitMs !== 0) {
       writer.uint32(72).int32(message.maxWaitMs);
+    }
+    if (message.lastFetchedEpoch !== undefined) {
+      writer.uint32(80).int32(message.lastFetchedEpoch);
     }
     return writer;
   },
@@ -1028,6 +1054,13 @@ export const FetchSubscribe = {
 
           message.maxWaitMs = reader.int32();
           continue;
+        case 10:
+          if (tag !== 80) {
+            break;
+          }
+
+          message.lastFetchedEpoch = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1051,6 +1084,7 @@ export const FetchSubscribe = {
     message.maxBytes = object.maxBytes ?? 0;
     message.minBytes = object.minBytes ?? 0;
     message.maxWaitMs = object.maxWaitMs ?? 0;
+    message.lastFetchedEpoch = object.lastFetchedEpoch ?? undefined;
     return message;
   },
 };
@@ -1156,6 +1190,7 @@ function createBaseFetchResponse(): FetchResponse {
     nextOffset: 0,
     ended: false,
     error: undefined,
+    diverging: undefined,
   };
 }
 
@@ -1187,6 +1222,9 @@ export const FetchResponse = {
     }
     if (message.error !== undefined) {
       Error.encode(message.error, writer.uint32(74).fork()).ldelim();
+    }
+    if (message.diverging !== undefined) {
+      DivergingLog.encode(message.diverging, writer.uint32(82).fork()).ldelim();
     }
     return writer;
   },
@@ -1261,6 +1299,13 @@ export const FetchResponse = {
 
           message.error = Error.decode(reader, reader.uint32());
           continue;
+        case 10:
+          if (tag !== 82) {
+            break;
+          }
+
+          message.diverging = DivergingLog.decode(reader, reader.uint32());
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1284,6 +1329,65 @@ export const FetchResponse = {
     message.nextOffset = object.nextOffset ?? 0;
     message.ended = object.ended ?? false;
     message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    message.diverging = (object.diverging !== undefined && object.diverging !== null)
+      ? DivergingLog.fromPartial(object.diverging)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDivergingLog(): DivergingLog {
+  return { leaderEpoch: 0, endOffset: 0 };
+}
+
+export const DivergingLog = {
+  encode(message: DivergingLog, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(8).int32(message.leaderEpoch);
+    }
+    if (message.endOffset !== 0) {
+      writer.uint32(16).int64(message.endOffset);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): DivergingLog {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseDivergingLog();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 8) {
+            break;
+          }
+
+          message.leaderEpoch = reader.int32();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.endOffset = longToNumber(reader.int64() as Long);
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<DivergingLog>): DivergingLog {
+    return DivergingLog.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DivergingLog>): DivergingLog {
+    const message = createBaseDivergingLog();
+    message.leaderEpoch = object.leaderEpoch ?? 0;
+    message.endOffset = object.endOffset ?? 0;
     return message;
   },
 };
