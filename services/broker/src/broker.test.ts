@@ -109,12 +109,17 @@ describe('a broker that runs', () => {
   });
 
   it('counts partitions', async () => {
-    await broker.topic('orders', 3, { 'min.insync.replicas': '2' });
+    await broker.topic('orders', 1, { 'min.insync.replicas': '2' });
+    const led = { leader: 1, replicas: [1, 2], isr: [1] };
+    broker.controller.createTopic('thin', [led, led]);
+    broker.controller.setConfig('thin', 'min.insync.replicas', '2');
     broker.controller.createTopic('followed', [{ leader: 2, replicas: [2, 1], isr: [2] }]);
     await broker.caughtUp();
     const sample = (name: string) => broker.metrics.sample(`barnabas_${name}`);
     expect([sample('partitions'), sample('leader_partitions')]).toEqual([4, 3]);
-    expect([sample('under_min_isr_partitions'), sample('offline_replicas')]).toEqual([3, 0]);
+    // A topic with one replica cannot ask for two.
+    expect([sample('under_min_isr_partitions'), sample('offline_replicas')]).toEqual([2, 0]);
+    expect([sample('under_replicated_partitions'), sample('at_min_isr_partitions')]).toEqual([2, 1]);
   });
 });
 

@@ -22,6 +22,8 @@ import type { BrokerConfig } from './config.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { logService } from './log-service.js';
 import { OpenStreams } from './open-streams.js';
+import { replicationService } from './replication-service.js';
+import { brokerStreams } from './replication/broker-streams.js';
 import { ReplicaNode } from './replica-node.js';
 import type { OpenLogs } from './replica-node.js';
 import { endpointsOf } from './runtime/endpoints.js';
@@ -93,6 +95,7 @@ class Broker implements Role {
     this.services = [
       logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
       this.#metadataService.registration,
+      replicationService(() => (this.#serves ? this.#node?.leaderSide : undefined), this.#fail),
       adminForwarder({ source, controller: this.#controller, connector, broker: configured }),
     ];
   }
@@ -151,6 +154,11 @@ class Broker implements Role {
       follower: this.#follower,
       metrics: this.#metrics,
       allocateProducerIds: this.#allocateProducerIds,
+      replication: {
+        openStream: brokerStreams(this.options.connector, () => this.#follower.image),
+        controller: this.#controller,
+        brokerEpoch: () => this.#lifecycle.currentEpoch,
+      },
       onFault: this.#fail,
     });
     this.#assertStarting();

@@ -87,6 +87,24 @@ export const brokerConfig = defineConfig(
       doc: 'The most bytes of batches in one message of a fetch stream, whatever the client asks for.',
     }),
 
+    // Replication.
+    'replica.lag.time.max.ms': key(integer({ min: 1 }), {
+      default: 30_000,
+      doc: 'How long a follower may be without something that its leader has before it leaves the in-sync set.',
+    }),
+    'replica.fetch.max.bytes': key(integer({ min: KiB }), {
+      default: MiB,
+      doc: 'The most bytes of one partition in one message to a follower, but always at least one batch.',
+    }),
+    'replica.fetch.response.max.bytes': key(integer({ min: KiB }), {
+      default: 10 * MiB,
+      doc: 'Bytes of batches that a broker holds of one leader before they are on its disk.',
+    }),
+    'replica.socket.timeout.ms': key(integer({ min: 10 }), {
+      default: 10_000,
+      doc: 'How long nothing may be heard on a replication stream before it is given up. Kafka’s default is 30,000: a silent stream should be replaced before replica.lag.time.max.ms takes its followers out of in-sync sets.',
+    }),
+
     // Logs.
     'log.retention.minutes': key(integer({ min: 1 }), {
       default: null,

@@ -1,9 +1,10 @@
 /**
- * Everything that a broker has once its log directory is open: logs, replicas, retention, and what
- * its calls need. Opened and closed as a whole.
+ * Everything that a broker has once its log directory is open: logs, replicas, retention, both ends of
+ * replication, and what its calls need. Opened and closed as a whole.
  */
 import type { LogManager, LogManagerOptions } from '@barnabas/log';
 import type { MetadataImage } from '@barnabas/metadata';
+import type { ControllerClient } from '@barnabas/metadata/follower';
 import { ByteBudget } from '@barnabas/rpc';
 import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
@@ -12,6 +13,13 @@ import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import type { Serving } from './log-service.js';
 import { EntryCheck } from './produce/entry-check.js';
 import { ProduceService } from './produce/produce-service.js';
+import { FollowerSide } from './replication/follower-side.js';
+import { LeaderSide } from './replication/leader-side.js';
+import type { LeaderStream } from './replication/messages.js';
+import { LeaderThrottle, TokenBucket } from './replication/throttle.js';
+import type { ThrottleRules } from './replication/throttle.js';
+import { ThrottledCredit } from './replication/throttled-credit.js';
+import { IsrProposals } from './runtime/isr-proposals.js';
 import { LeaderLookup } from './runtime/leader-lookup.js';
 import type { ReplicaPublisher } from './runtime/metadata-publisher.js';
 import type { BrokerMetrics } from './runtime/metrics.js';
@@ -23,6 +31,15 @@ import type { TopicConfigs } from './runtime/topic-configs.js';
 
 export type OpenLogs = (options: LogManagerOptions) => Promise<LogManager>;
 
+/** The ways to other nodes that replication uses. */
+export interface ReplicationOptions {
+  /** A stream to that broker; undefined while nobody knows where it is. */
+  readonly openStream: (leaderId: number) => LeaderStream | undefined;
+  readonly controller: Pick<ControllerClient, 'alterPartition'>;
+  /** Of this broker's registration; undefined while there is none. */
+  readonly brokerEpoch: () => number | undefined;
+}
+
 export interface ReplicaNodeOptions {
   readonly config: BrokerConfig;
   readonly environment: Environment;
@@ -33,6 +50,7 @@ export interface ReplicaNodeOptions {
   readonly follower: { readonly image: MetadataImage };
   readonly metrics: BrokerMetrics;
   readonly allocateProducerIds: () => Promise<ProducerIdBlock>;
+  readonly replication: ReplicationOptions;
   readonly onFault: (fault: Error) => void;
 }
 
@@ -50,6 +68,10 @@ export class ReplicaNode {
 
   readonly driver: ReplicaDriver;
   readonly serving: Serving;
+  /** Serves followers. */
+  readonly leaderSide: LeaderSide;
+  readonly #followerSide: FollowerSide;
+  readonly #proposals: IsrProposals;
   readonly #retention: Retention;
 
   private constructor(
@@ -59,8 +81,22 @@ export class ReplicaNode {
     const { config, environment, configs, publisher, follower, metrics, onFault } = options;
     const { clock, timers, logger } = environment;
     const nodeId = config['node.id'];
-    this.driver = new ReplicaDriver({ nodeId, logs, configs, clock, timers, logger, metrics, onFault });
-    publisher.attach(this.driver, follower.image);
+    const replicaLagTimeMaxMs = config['replica.lag.time.max.ms'];
+    this.driver = new ReplicaDriver({
+      nodeId,
+      logs,
+      configs,
+      replicaLagTimeMaxMs,
+      clock,
+      timers,
+      logger,
+      metrics,
+      onFault,
+    });
+    this.#proposals = this.#makeProposals();
+    this.leaderSide = this.#makeLeaderSide();
+    this.#followerSide = this.#makeFollowerSide();
+    publisher.attach(this.driver, follower.image, () => this.#followerSide.reconsider());
     const intervalMs = config['log.retention.check.interval.ms'];
     this.#retention = new Retention({ driver: this.driver, logs, intervalMs, clock, timers, logger, onFault });
     this.serving = this.#makeServing();
@@ -71,6 +107,7 @@ export class ReplicaNode {
   async begin(): Promise<void> {
     const { config, environment, follower } = this.options;
     await deleteStrayLogs(this.logs, follower.image, config['node.id'], environment.logger);
+    this.driver.startReplication(this.#followerSide);
     this.#retention.start();
   }
 
@@ -82,12 +119,73 @@ export class ReplicaNode {
 
   async close(): Promise<void> {
     await this.#retention.stop();
+    this.leaderSide.stop();
+    this.#followerSide.stop();
+    this.#proposals.stop();
     await this.driver.stop();
     await this.logs.close().catch((error: unknown) => {
       this.options.environment.logger.error('The logs could not be closed in good order', {
         action: 'look at the disk; what was not written is recovered or refused at the next start',
         error,
       });
+    });
+  }
+
+  #makeProposals(): IsrProposals {
+    const { config, environment, replication } = this.options;
+    const { timers, logger } = environment;
+    return new IsrProposals({
+      nodeId: config['node.id'],
+      driver: this.driver,
+      controller: replication.controller,
+      brokerEpoch: replication.brokerEpoch,
+      timeoutMs: config['request.timeout.ms'],
+      timers,
+      logger,
+    });
+  }
+
+  #makeLeaderSide(): LeaderSide {
+    const { config, environment, follower, metrics, replication, onFault } = this.options;
+    const { clock, timers } = environment;
+    const { driver } = this;
+    const rules: ThrottleRules = { rate: () => Infinity, names: () => false };
+    return new LeaderSide({
+      nodeId: config['node.id'],
+      clusterId: follower.image.clusterId,
+      driver,
+      metrics,
+      throttle: new LeaderThrottle(rules, clock, timers),
+      maxMessageBytes: config['replica.fetch.max.bytes'],
+      brokerEpoch: replication.brokerEpoch,
+      knownEpoch: (id) => driver.broker(id)?.epoch,
+      timeoutMs: config['replica.socket.timeout.ms'],
+      clock,
+      timers,
+      onFault,
+    });
+  }
+
+  #makeFollowerSide(): FollowerSide {
+    const { config, environment, follower, replication } = this.options;
+    const { clock, timers, random, logger } = environment;
+    const windowBytes = config['replica.fetch.response.max.bytes'];
+    const bucket = new TokenBucket(() => Infinity, clock);
+    return new FollowerSide({
+      nodeId: config['node.id'],
+      clusterId: follower.image.clusterId,
+      driver: this.driver,
+      brokerEpoch: replication.brokerEpoch,
+      openStream: replication.openStream,
+      windowBytes,
+      timeoutMs: config['replica.socket.timeout.ms'],
+      isThrottled: () => false,
+      newThrottledCredit: (grant) => new ThrottledCredit(bucket, windowBytes, timers, grant),
+      propose: (partition, proposal, again) => this.#proposals.propose(partition, proposal, again),
+      clock,
+      timers,
+      random,
+      logger,
     });
   }
 
@@ -117,7 +215,16 @@ export class ReplicaNode {
       partitions: count(() => true),
       leaders: count((partition) => partition.isLeader),
       offlineReplicas: count((partition) => partition.log.kind === 'offline'),
-      underMinIsr: count(({ isLeader, isr, config }) => isLeader && isr.length < config['min.insync.replicas']),
+      underMinIsr: count(({ isLeader, isUnderMinIsr }) => isLeader && isUnderMinIsr),
+      atMinIsr: count(({ isLeader, isr, requiredIsr }) => isLeader && isr.length === requiredIsr),
+      underReplicated: count(({ isLeader, isr, replicas }) => isLeader && isr.length < replicas.length),
+      maxLag: () => {
+        let most = 0;
+        for (const { following, logEndOffset } of driver.partitions()) {
+          if (following !== undefined) most = Math.max(most, following.leaderLogEndOffset - logEndOffset);
+        }
+        return most;
+      },
       purgatorySize: () => driver.purgatorySize,
       queuedRequestBytes: () => serving.budget.usedBytes,
     });

@@ -70,12 +70,15 @@ export class ControllerClient {
     return this.#controller('AutoCreateTopics', true, (c, o) => c.autoCreateTopics(request, o), options);
   }
 
-  /** A change that was made already is refused by its partition epoch, and the answer says how things stand. */
+  /**
+   * Not made twice by itself: an attempt whose outcome is unknown and one that is refused mean different
+   * things to the leader that proposes (docs/protocols/replication.md, race 8).
+   */
   alterPartition(request: internal.AlterPartitionRequest, options?: ControllerCallOptions) {
-    return this.#controller('AlterPartition', true, (c, o) => c.alterPartition(request, o), options);
+    return this.#controller('AlterPartition', false, (c, o) => c.alterPartition(request, o), options);
   }
 
-  /** What is offline can be said twice. */
+  /** A replica that is out already stays out, so this may be said twice. */
   reportOfflineReplicas(request: internal.ReportOfflineReplicasRequest, options?: ControllerCallOptions) {
     return this.#controller('ReportOfflineReplicas', true, (c, o) => c.reportOfflineReplicas(request, o), options);
   }

@@ -107,6 +107,12 @@ export class BrokerProcess {
       follower: this,
       metrics: new BrokerMetrics(noMetrics),
       allocateProducerIds: async () => ({ firstProducerId: this.world.authority.producerId(), count: 1 }),
+      // One broker: nobody to follow, nobody to admit.
+      replication: {
+        openStream: () => undefined,
+        controller: { alterPartition: () => Promise.reject(notServing()) },
+        brokerEpoch: () => 0,
+      },
       onFault: (fault) => this.world.fail(fault),
     });
     await this.#node.begin();

@@ -17,6 +17,8 @@ export interface Assignment {
   readonly leader: number;
   readonly leaderEpoch: number;
   readonly partitionEpoch: number;
+  /** Out of the ISR, but known to hold everything committed (KIP-966). */
+  readonly eligibleLeaderReplicas: readonly number[];
   readonly config: ReplicaConfig;
 }
 

@@ -50,7 +50,7 @@ function assignChanged(
   topic.partitions.forEach((partition: PartitionImage, index) => {
     if (!partition.replicas.includes(nodeId) || partition === previous?.partitions[index]) return;
     config ??= configOf(topic.name);
-    const { replicas, isr, leader, leaderEpoch, partitionEpoch } = partition;
+    const { replicas, isr, leader, leaderEpoch, partitionEpoch, eligibleLeaderReplicas } = partition;
     result.push({
       kind: 'assign',
       assignment: {
@@ -62,6 +62,7 @@ function assignChanged(
         leader,
         leaderEpoch,
         partitionEpoch,
+        eligibleLeaderReplicas,
         config,
       },
     });

@@ -1,29 +1,38 @@
 /**
- * One partition as the broker that holds a replica of it sees it: who leads, log ends, in-sync set,
- * high watermark, and the produce entries that wait. Does no I/O; replica-manager.ts turns what
- * changes here into effects.
+ * One partition as the broker that holds a replica of it sees it: its role, log ends, high watermark,
+ * and the produce entries that wait. Does no I/O; the controls turn what changes here into effects.
  *
  * State of the log:
- *   closed    nobody has used it yet            -> opening
- *   opening   entries wait in line              -> online, offline
- *   online    offsets are known                 -> offline
- *   offline   the log has failed; says why      (until the broker starts again)
- *   removed   the replica is no longer here     (final; late events about it are dropped)
+ *   closed    nobody has used it yet                        -> opening
+ *   opening   offsets are not known: it is being opened, truncated or made anew; entries wait in line
+ *                                                           -> online, offline
+ *   online    offsets are known                             -> opening (a follower's), offline
+ *   offline   the log has failed; says why                  -> opening, once nobody counts on it
+ *   removed   the replica is no longer here                 (final; late events about it are dropped)
+ *
+ * Role: leader (leader-state.ts) or follower (follower-state.ts) of the assignment's leader epoch, or
+ * neither while nobody leads.
  *
  * Invariants (checked after every event):
  *   P1  logStartOffset <= highWatermark <= stableEndOffset <= logEndOffset
- *   P2  the high watermark never falls within a leader epoch
+ *   P2  the high watermark never falls within a leader epoch, while the log is not reshaped
  *   P3  a leader's ISR is a subset of the replicas and contains the leader
  *   P4  appends wait in the order of their offsets, and none of them waits for what has happened
  *   P5  an entry is answered once
  *   P6  entries wait only at an online leader, or while its log is being opened
- * Protocol: docs/protocols/produce.md, section 3.
+ *   P7, P9 are in isr.ts; P8 holds where the watermark moves (advanceHighWatermark)
+ *   P10 a follower fetches only with its log online
+ *   P11 a partition leads or follows, in the leader epoch of its assignment, never both
+ * Protocol: docs/protocols/produce.md, section 3; docs/protocols/replication.md.
  */
 import { InvariantError, assert } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 import { AppendQueue } from './append-queue.js';
 import type { Assignment, ReplicaConfig } from './assignment.js';
 import { Fifo } from './fifo.js';
+import type { FollowSink } from './follow.js';
+import { FollowerState } from './follower-state.js';
+import { LeaderState } from './leader-state.js';
 import type { PendingProduce } from './pending-produce.js';
 import * as refusals from './refusals.js';
 
@@ -42,10 +51,19 @@ export interface OpenedLog {
   readonly highWatermark: number;
 }
 
+/** What a new assignment means for the replica's part. */
+export interface RoleChange {
+  /** The leader or its epoch has changed. */
+  readonly isNewEpoch: boolean;
+  /** Followers that must ask anew. */
+  readonly over: readonly FollowSink[];
+}
+
 const CLOSED: LogState = { kind: 'closed' };
 const OPENING: LogState = { kind: 'opening' };
 const ONLINE: LogState = { kind: 'online' };
 const REMOVED: LogState = { kind: 'removed' };
+const NOBODY: readonly FollowSink[] = [];
 
 export class Partition<Token = unknown> {
   readonly topic: string;
@@ -57,12 +75,12 @@ export class Partition<Token = unknown> {
 
   #assignment: Assignment;
   #log: LogState = CLOSED;
+  #leading: LeaderState | undefined;
+  #following: FollowerState | undefined;
   #logStartOffset = 0;
   #logEndOffset = 0;
   #stableEndOffset = 0;
   #highWatermark = 0;
-  /** Log ends of the other replicas, as they have reported them in this leader epoch. */
-  readonly #followerLogEnds = new Map<number, number>();
   /** What P2 compares with. */
   #checkedEpoch = -1;
   #checkedHighWatermark = -1;
@@ -70,11 +88,13 @@ export class Partition<Token = unknown> {
   constructor(
     readonly nodeId: number,
     assignment: Assignment,
+    now: number,
   ) {
     this.topic = assignment.topic;
     this.topicId = assignment.topicId;
     this.partition = assignment.partition;
     this.#assignment = assignment;
+    this.#takeRole(now);
   }
 
   get log(): LogState {
@@ -89,14 +109,27 @@ export class Partition<Token = unknown> {
   get leaderEpoch(): number {
     return this.#assignment.leaderEpoch;
   }
+  get partitionEpoch(): number {
+    return this.#assignment.partitionEpoch;
+  }
+  /** As committed. */
   get isr(): readonly number[] {
     return this.#assignment.isr;
   }
   get replicas(): readonly number[] {
     return this.#assignment.replicas;
   }
+  get eligibleLeaderReplicas(): readonly number[] {
+    return this.#assignment.eligibleLeaderReplicas;
+  }
   get config(): ReplicaConfig {
     return this.#assignment.config;
+  }
+  get leading(): LeaderState | undefined {
+    return this.#leading;
+  }
+  get following(): FollowerState | undefined {
+    return this.#following;
   }
   get logStartOffset(): number {
     return this.#logStartOffset;
@@ -104,7 +137,7 @@ export class Partition<Token = unknown> {
   get logEndOffset(): number {
     return this.#logEndOffset;
   }
-  /** What the leader's own disk has, as flush.messages defines it. */
+  /** What this replica's own disk has, as flush.messages defines it. */
   get stableEndOffset(): number {
     return this.#stableEndOffset;
   }
@@ -115,36 +148,79 @@ export class Partition<Token = unknown> {
   get lastStableOffset(): number {
     return this.#highWatermark;
   }
+  /** How many in-sync replicas acks=all needs: a topic cannot ask for more than it has. */
+  get requiredIsr(): number {
+    return Math.min(this.config['min.insync.replicas'], this.replicas.length);
+  }
+  get isUnderMinIsr(): boolean {
+    return this.isr.length < this.requiredIsr;
+  }
+  /** A new leader does not know yet how far its predecessor had committed (KIP-207). */
+  get isHighWatermarkBehindEpoch(): boolean {
+    return this.#highWatermark < (this.#leading?.epochStartOffset ?? 0);
+  }
 
   /** Why this broker cannot serve the partition as its leader; undefined if it can. */
   refusal(leaderEpoch?: number): BarnabasError | undefined {
     if (this.#log.kind === 'removed') return refusals.unknownPartition(this);
     if (this.leader === -1) return refusals.noLeader(this);
     if (!this.isLeader) return refusals.notLeader(this, this.leader, this.leaderEpoch);
-    if (leaderEpoch !== undefined && leaderEpoch >= 0) {
-      if (leaderEpoch < this.leaderEpoch) return refusals.fencedLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
-      if (leaderEpoch > this.leaderEpoch) return refusals.unknownLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
-    }
+    const error = this.epochRefusal(leaderEpoch);
+    if (error !== undefined) return error;
     if (this.#log.kind === 'offline') return refusals.offline(this, this.#log.reason);
     return undefined;
   }
 
-  /** Takes over a newer assignment of the same replica. */
-  assign(assignment: Assignment): void {
-    const { leaderEpoch } = this;
+  /** Why somebody who knows this leader epoch is refused; undefined for the current one, or for none. */
+  epochRefusal(leaderEpoch: number | undefined): BarnabasError | undefined {
+    if (leaderEpoch === undefined || leaderEpoch < 0 || leaderEpoch === this.leaderEpoch) return undefined;
+    if (leaderEpoch < this.leaderEpoch) return refusals.fencedLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
+    return refusals.unknownLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
+  }
+
+  /** Takes over what the metadata log says of the same replica. */
+  assign(assignment: Assignment, now: number): RoleChange {
+    const before = this.#assignment;
     assert(assignment.topicId === this.topicId, 'an assignment belongs to its replica', { topic: this.topic });
-    assert(assignment.leaderEpoch >= leaderEpoch, 'leader epochs only grow', {
+    if (assignment.partitionEpoch < before.partitionEpoch) {
+      // The controller's answer was quicker than its log; only the configuration has no epoch.
+      this.#assignment = { ...before, config: assignment.config };
+      return { isNewEpoch: false, over: NOBODY };
+    }
+    assert(assignment.leaderEpoch >= before.leaderEpoch, 'leader epochs only grow', {
       topic: this.topic,
       partition: this.partition,
-      from: leaderEpoch,
+      from: before.leaderEpoch,
       to: assignment.leaderEpoch,
     });
     this.#assignment = assignment;
-    if (assignment.leaderEpoch > leaderEpoch) this.#followerLogEnds.clear();
+    if (assignment.leaderEpoch > before.leaderEpoch || assignment.leader !== before.leader) {
+      const over = sinksOf(this.#leading);
+      this.#takeRole(now);
+      return { isNewEpoch: true, over };
+    }
+    const { replicas, isr, partitionEpoch } = assignment;
+    if (this.#leading === undefined || partitionEpoch === before.partitionEpoch) {
+      return { isNewEpoch: false, over: NOBODY };
+    }
+    return { isNewEpoch: false, over: this.#leading.commit(replicas, isr, partitionEpoch, now) };
   }
 
+  /** The controller has committed the ISR that this leader proposed. */
+  isrCommitted(
+    committed: Pick<Assignment, 'isr' | 'eligibleLeaderReplicas' | 'partitionEpoch'>,
+    now: number,
+  ): readonly FollowSink[] {
+    const { isr, eligibleLeaderReplicas, partitionEpoch } = committed;
+    this.#assignment = { ...this.#assignment, isr, eligibleLeaderReplicas, partitionEpoch };
+    return this.#leading?.commit(this.replicas, isr, partitionEpoch, now) ?? NOBODY;
+  }
+
+  /** Its offsets are not known until it is open (again). */
   opening(): void {
-    assert(this.#log.kind === 'closed', 'only a closed log is opened', { log: this.#log.kind });
+    assert(this.#log.kind !== 'opening' && this.#log.kind !== 'removed', 'a log is opened once', {
+      log: this.#log.kind,
+    });
     this.#log = OPENING;
   }
 
@@ -155,14 +231,24 @@ export class Partition<Token = unknown> {
     this.#logEndOffset = log.logEndOffset;
     this.#stableEndOffset = log.logEndOffset;
     this.#highWatermark = Math.min(Math.max(log.highWatermark, log.logStartOffset), log.logEndOffset);
+    this.#checkedEpoch = -1;
+    if (this.#leading !== undefined) this.#leading.epochStartOffset = this.#logEndOffset;
   }
 
   failed(reason: string): void {
     this.#log = { kind: 'offline', reason };
   }
 
-  removed(): void {
+  removed(): readonly FollowSink[] {
     this.#log = REMOVED;
+    return sinksOf(this.#leading);
+  }
+
+  /** The log has failed: whoever follows must look elsewhere. */
+  dropFollowers(): readonly FollowSink[] {
+    const sinks = sinksOf(this.#leading);
+    for (const follower of this.#leading?.followers() ?? []) follower.sink = undefined;
+    return sinks;
   }
 
   appended(produce: PendingProduce<Token>): void {
@@ -176,24 +262,27 @@ export class Partition<Token = unknown> {
     this.appends.push(produce);
   }
 
-  stable(endOffset: number): void {
-    this.#stableEndOffset = Math.max(this.#stableEndOffset, endOffset);
+  /** A leader's batches have been appended here. */
+  replicated(endOffset: number): void {
+    assert(endOffset >= this.#logEndOffset, 'an append makes a log longer', { endOffset, from: this.#logEndOffset });
+    this.#logEndOffset = endOffset;
   }
 
-  followerProgress(brokerId: number, logEndOffset: number): void {
-    assert(this.replicas.includes(brokerId), 'only replicas report progress', { brokerId });
-    this.#followerLogEnds.set(brokerId, logEndOffset);
+  stable(endOffset: number): void {
+    this.#stableEndOffset = Math.max(this.#stableEndOffset, endOffset);
   }
 
   logStartMoved(logStartOffset: number): void {
     assert(logStartOffset >= this.#logStartOffset, 'the log start offset only grows', { to: logStartOffset });
     this.#logStartOffset = logStartOffset;
+    // A follower cuts its log up to its stable end, whatever it had heard of the watermark.
+    if (!this.isLeader && this.#highWatermark < logStartOffset) this.#highWatermark = logStartOffset;
   }
 
-  /** Moves the high watermark to where the ISR allows it; true if it moved. */
+  /** Moves the high watermark to where its role allows it; true if it moved. */
   advanceHighWatermark(): boolean {
-    if (!this.isLeader || this.#log.kind !== 'online') return false;
-    const allowed = this.#lowestLogEndOfIsr();
+    if (this.#log.kind !== 'online') return false;
+    const allowed = this.#allowedHighWatermark();
     if (allowed <= this.#highWatermark) return false;
     this.#highWatermark = allowed;
     return true;
@@ -209,7 +298,36 @@ export class Partition<Token = unknown> {
     if (this.waitingForLog.length > 0 && !(this.isLeader && kind === 'opening')) {
       this.#broken('P6: entries wait for a log only while it is opened');
     }
+    if ((this.#leading !== undefined) !== this.isLeader || (this.isLeader && this.#following !== undefined)) {
+      this.#broken('P11: a partition leads or follows, as its assignment says');
+    }
+    if (this.#following?.phase === 'fetching' && kind !== 'online') {
+      this.#broken('P10: a follower fetches only with its log online');
+    }
     if (kind === 'online') this.#checkOffsets();
+    this.#leading?.checkInvariants(this.replicas);
+  }
+
+  #takeRole(now: number): void {
+    const { leader, leaderEpoch, replicas, isr, partitionEpoch } = this.#assignment;
+    this.#leading = undefined;
+    this.#following = undefined;
+    if (leader === this.nodeId) {
+      const start = this.#log.kind === 'online' ? this.#logEndOffset : undefined;
+      this.#leading = new LeaderState(this.nodeId, leaderEpoch, replicas, isr, partitionEpoch, now, start);
+    } else if (leader !== -1) {
+      this.#following = new FollowerState(leader, leaderEpoch);
+    }
+  }
+
+  #allowedHighWatermark(): number {
+    if (this.#leading !== undefined) {
+      // Below the minimum there may be eligible leader replicas that lack what this leader would commit
+      // (KIP-966), and while there are any, whatever the minimum is by now, they are counted on to have it.
+      const isHeld = this.isUnderMinIsr || this.eligibleLeaderReplicas.length > 0;
+      return isHeld ? -1 : this.#leading.lowestLogEnd(this.#stableEndOffset);
+    }
+    return Math.min(this.#following?.leaderHighWatermark ?? -1, this.#stableEndOffset);
   }
 
   #isrIsSound(): boolean {
@@ -240,16 +358,6 @@ export class Partition<Token = unknown> {
     throw new InvariantError(invariant, this.#facts());
   }
 
-  #lowestLogEndOfIsr(): number {
-    let lowest = this.#stableEndOffset;
-    for (const id of this.isr) {
-      if (id === this.nodeId) continue;
-      // A member that has not reported in this epoch holds the watermark where it is.
-      lowest = Math.min(lowest, this.#followerLogEnds.get(id) ?? -1);
-    }
-    return lowest;
-  }
-
   #facts() {
     return {
       topic: this.topic,
@@ -259,10 +367,16 @@ export class Partition<Token = unknown> {
       isr: this.isr.join(','),
       replicas: this.replicas.join(','),
       log: this.#log.kind,
+      follows: this.#following?.phase,
       logStartOffset: this.#logStartOffset,
       highWatermark: this.#highWatermark,
       stableEndOffset: this.#stableEndOffset,
       logEndOffset: this.#logEndOffset,
     };
   }
+}
+
+function sinksOf(leading: LeaderState | undefined): readonly FollowSink[] {
+  if (leading === undefined || !leading.hasFollowers) return NOBODY;
+  return [...leading.followers()].flatMap(({ sink }) => (sink === undefined ? [] : [sink]));
 }

@@ -42,6 +42,13 @@ export interface PartitionName {
   readonly partition: number;
 }
 
+/** What an entry asks of its partition when its deadline has passed. */
+export interface ProducedTo extends PartitionName {
+  readonly isr: readonly number[];
+  readonly requiredIsr: number;
+  readonly isUnderMinIsr: boolean;
+}
+
 export class PendingProduce<Token> implements Deadlined {
   readonly acks: Acks;
   readonly deadline: number;
@@ -56,7 +63,7 @@ export class PendingProduce<Token> implements Deadlined {
   #answered = false;
 
   constructor(
-    readonly at: PartitionName,
+    readonly at: ProducedTo,
     input: ProduceInput<Token>,
   ) {
     this.acks = input.acks;

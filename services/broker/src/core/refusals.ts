@@ -83,3 +83,52 @@ export function timedOut(at: PartitionName): BarnabasError {
     { topic: at.topic, partition: at.partition },
   );
 }
+
+export function unknownTopicId({ topicId, partition }: { topicId: string; partition: number }): BarnabasError {
+  return new BarnabasError(
+    'UNKNOWN_TOPIC_ID',
+    `this broker holds no replica of partition ${partition} of topic id ${topicId}: metadata is on its way, retry`,
+    { topicId, partition },
+  );
+}
+
+export function notReplica(at: PartitionName, brokerId: number): BarnabasError {
+  return new BarnabasError(
+    'NOT_LEADER_OR_FOLLOWER',
+    `broker ${brokerId} holds no replica of ${nameOf(at)} as this leader knows: metadata is on its way, retry`,
+    { topic: at.topic, partition: at.partition, brokerId },
+  );
+}
+
+export function replicaNotReady(at: PartitionName, why: string): BarnabasError {
+  return new BarnabasError('REPLICA_NOT_AVAILABLE', `${nameOf(at)} cannot be followed now: ${why}, retry`, {
+    topic: at.topic,
+    partition: at.partition,
+  });
+}
+
+export function replicaTruncates(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'NOT_LEADER_OR_FOLLOWER',
+    `this replica of ${nameOf(at)} is being brought in line with its leader: ask the leader`,
+    { topic: at.topic, partition: at.partition },
+  );
+}
+
+export function staleFollower(brokerId: number, brokerEpoch: number, known: number): BarnabasError {
+  return new BarnabasError(
+    'STALE_BROKER_EPOCH',
+    `broker ${brokerId} speaks under broker epoch ${brokerEpoch}, and has spoken under ${known} since`,
+    { brokerId, brokerEpoch, known },
+  );
+}
+
+/** Who leads instead, if anybody does. */
+export function notServed(at: PartitionName & { leader: number; leaderEpoch: number }): BarnabasError {
+  return at.leader === -1 ? noLeader(at) : notLeader(at, at.leader, at.leaderEpoch);
+}
+
+/** For followers of an epoch that has ended. */
+export function leadershipOver(at: PartitionName & { leaderEpoch: number }): BarnabasError {
+  return fencedLeaderEpoch(at, -1, at.leaderEpoch);
+}

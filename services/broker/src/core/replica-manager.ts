@@ -1,42 +1,67 @@
 /**
- * The replica manager: all partitions that this broker holds, and the produce entries on their way
- * through them. One event in, effects out; nothing else happens in between, so there are no races
- * to think of inside. The runtime carries the effects out in order (runtime/replica-driver.ts).
+ * The replica manager: all partitions that this broker holds, what it does as their leader or
+ * follower, and the produce entries on their way through them. One event in, effects out; nothing else
+ * happens in between, so there are no races to think of inside. The runtime carries the effects out in
+ * order (runtime/replica-driver.ts).
  *
- * Owns: which replicas are here, who leads them, when an entry is answered and with what, how far
- * consumers may read. Does not own: bytes on disk (log), what is in a batch (checked at the door),
- * subscriptions of consumers (runtime/fetch).
+ * Owns: which replicas are here, their roles, the life of their logs; leaves the rest to
+ *   produce-control    when an entry is answered and with what
+ *   leader-control     followers, high watermark, in-sync set
+ *   follower-control   following a leader
+ * Does not own: bytes on disk (log), what is in a batch (checked at the door), subscriptions of
+ * consumers (fetch/), streams between brokers (replication/).
  *
- * Invariants P1 to P6 are in partition.ts and are checked for the touched partition after every event.
- * Protocol: docs/protocols/produce.md.
+ * Invariants P1 to P11 are in partition.ts, isr.ts and leader-state.ts, and are checked for the touched
+ * partition after every event.
+ * Protocol: docs/protocols/produce.md, docs/protocols/replication.md.
  */
 import { unreachable } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 import type { Assignment, AssignmentChange } from './assignment.js';
-import type { ReplicaEffect, ReplicaEvent } from './events.js';
+import type { EventOf, ReplicaEffect, ReplicaEvent } from './events.js';
+import { FollowerControl } from './follower-control.js';
+import { LeaderControl, superseded } from './leader-control.js';
+import type { BrokerView } from './leader-state.js';
 import { Partition } from './partition.js';
-import { PendingProduce } from './pending-produce.js';
-import type { ProduceOutcome } from './pending-produce.js';
-import { Purgatory } from './purgatory.js';
+import { ProduceControl } from './produce-control.js';
 import * as refusals from './refusals.js';
 
-type EventOf<Token, T extends ReplicaEvent<Token>['type']> = Extract<ReplicaEvent<Token>, { type: T }>;
+export interface ReplicaManagerOptions {
+  /** Kafka's replica.lag.time.max.ms. */
+  readonly replicaLagTimeMaxMs: number;
+}
+
+const DEFAULTS: ReplicaManagerOptions = { replicaLagTimeMaxMs: 30_000 };
 
 export class ReplicaManager<Token> {
-  readonly #nodeId: number;
   readonly #byTopicId = new Map<string, Map<number, Partition<Token>>>();
   readonly #idsByName = new Map<string, string>();
-  readonly #purgatory = new Purgatory<PendingProduce<Token>>();
-  #wakeAt = Infinity;
+  readonly #produce: ProduceControl<Token>;
+  readonly #leading: LeaderControl<Token>;
+  readonly #following: FollowerControl<Token>;
+  #brokers: ReadonlyMap<number, BrokerView> = new Map();
+  #started = false;
   #effects: ReplicaEffect<Token>[] = [];
 
-  constructor(nodeId: number) {
-    this.#nodeId = nodeId;
+  constructor(
+    private readonly nodeId: number,
+    options: ReplicaManagerOptions = DEFAULTS,
+  ) {
+    const emit = (effect: ReplicaEffect<Token>): void => void this.#effects.push(effect);
+    const openLog = (partition: Partition<Token>): void => this.#open(partition);
+    this.#produce = new ProduceControl(emit, openLog);
+    this.#leading = new LeaderControl({
+      emit,
+      produce: this.#produce,
+      replicaLagTimeMaxMs: options.replicaLagTimeMaxMs,
+      viewOf: (id) => this.#brokers.get(id),
+    });
+    this.#following = new FollowerControl({ emit, openLog });
   }
 
   /** Produce entries that wait for their acks. */
   get purgatorySize(): number {
-    return this.#purgatory.size;
+    return this.#produce.purgatorySize;
   }
 
   /** The replica of a topic's current incarnation, if this broker holds one. */
@@ -53,6 +78,11 @@ export class ReplicaManager<Token> {
     for (const partitions of this.#byTopicId.values()) yield* partitions.values();
   }
 
+  /** What the metadata log says of a broker. */
+  broker(id: number): BrokerView | undefined {
+    return this.#brokers.get(id);
+  }
+
   /** Takes one event in. The effects are to be carried out in order before the next event. */
   handle(event: ReplicaEvent<Token>): readonly ReplicaEffect<Token>[] {
     this.#effects = [];
@@ -63,39 +93,58 @@ export class ReplicaManager<Token> {
 
   #dispatch(event: ReplicaEvent<Token>): void {
     switch (event.type) {
-      case 'assigned':
-        for (const change of event.changes) this.#change(change);
-        return;
-      case 'wanted':
-        this.#open(event.partition);
-        return;
-      case 'opened':
-        this.#opened(event);
-        return;
       case 'produce':
-        this.#produce(event);
-        return;
+        return this.#produce.produce(event);
       case 'appended':
-        this.#appended(event);
-        return;
+        return this.#produce.appended(event);
       case 'refused':
-        this.#refuse(event.produce, event.error);
-        return;
+        return this.#produce.refuse(event.produce, event.error);
       case 'stable':
-        this.#stable(event);
-        return;
-      case 'followerProgress':
-        this.#followerProgress(event);
-        return;
-      case 'logStartMoved':
-        if (event.partition.log.kind === 'online') event.partition.logStartMoved(event.logStartOffset);
-        return;
-      case 'logFailed':
-        this.#failed(event.partition, event.reason);
-        return;
+        return this.#stable(event);
       case 'tick':
-        this.#expire(event.now);
+        return this.#produce.expire(event.now);
+      case 'assigned':
+        for (const change of event.changes) this.#change(change, event.now);
         return;
+      case 'brokers':
+        return this.#brokersAre(event.brokers);
+      case 'started':
+        return this.#start();
+      case 'wanted':
+        return this.#open(event.partition);
+      case 'opened':
+        return this.#opened(event);
+      case 'logStartMoved':
+        return this.#logStartMoved(event);
+      case 'logFailed':
+        return this.#failed(event.partition, event.reason);
+      case 'followed':
+        return this.#leading.followed(event);
+      case 'unfollowed':
+        return this.#leading.unfollowed(event);
+      case 'followerProgress':
+        return this.#leading.progress(event);
+      case 'isrCheck':
+        for (const partition of this.partitions()) this.#leading.check(partition, event.now);
+        return;
+      case 'isrAnswered':
+        return this.#leading.answered(event);
+      case 'linked':
+        return this.#following.linked(event);
+      case 'unlinked':
+        return this.#following.unlinked(event);
+      case 'positioned':
+        return this.#following.positioned(event);
+      case 'batches':
+        return this.#following.batches(event);
+      case 'replicated':
+        return this.#following.replicated(event);
+      case 'marked':
+        return this.#following.marked(event);
+      case 'followEnded':
+        return this.#following.followEnded(event);
+      case 'paused':
+        return this.#following.paused(event);
       default:
         unreachable(event);
     }
@@ -103,7 +152,7 @@ export class ReplicaManager<Token> {
 
   // --- what the metadata log says ---
 
-  #change(change: AssignmentChange): void {
+  #change(change: AssignmentChange, now: number): void {
     if (change.kind === 'unassign') {
       const partition = this.findById(change.topicId, change.partition);
       if (partition !== undefined) this.#remove(partition);
@@ -111,38 +160,42 @@ export class ReplicaManager<Token> {
     }
     const { assignment } = change;
     const partition = this.findById(assignment.topicId, assignment.partition);
-    if (partition === undefined) this.#add(assignment);
-    else this.#reassign(partition, assignment);
+    if (partition === undefined) this.#add(assignment, now);
+    else this.#reassign(partition, assignment, now);
   }
 
-  #add(assignment: Assignment): void {
-    const partition = new Partition<Token>(this.#nodeId, assignment);
+  #add(assignment: Assignment, now: number): void {
+    const partition = new Partition<Token>(this.nodeId, assignment, now);
     const siblings = this.#byTopicId.get(assignment.topicId);
     if (siblings === undefined) this.#byTopicId.set(assignment.topicId, new Map([[assignment.partition, partition]]));
     else siblings.set(assignment.partition, partition);
     // A topic created again has another id: its name leads to the newest from now on.
     this.#idsByName.set(assignment.topic, assignment.topicId);
+    this.#following.begin(partition);
     partition.checkInvariants();
   }
 
-  #reassign(partition: Partition<Token>, assignment: Assignment): void {
+  #reassign(partition: Partition<Token>, assignment: Assignment, now: number): void {
     const led = partition.isLeader;
-    partition.assign(assignment);
-    if (led && !partition.isLeader) {
-      const error =
-        partition.leader === -1
-          ? refusals.noLeader(partition)
-          : refusals.notLeader(partition, partition.leader, partition.leaderEpoch);
-      this.#abandon(partition, error);
+    const { following, isr } = partition;
+    const { isNewEpoch, over } = partition.assign(assignment, now);
+    if (isNewEpoch) {
+      this.#leading.endAll(over, refusals.leadershipOver(partition));
+      if (following !== undefined) this.#following.end(partition, following);
+      if (led && !partition.isLeader) this.#abandon(partition, refusals.notServed(partition));
+      this.#following.begin(partition);
     } else {
-      // A smaller ISR may allow what a larger one held back.
-      this.#commit(partition);
+      this.#leading.endAll(over, superseded(partition));
+      this.#following.reassigned(partition);
     }
+    if (partition.isLeader) this.#leading.isrCommitted(partition, isr);
     partition.checkInvariants();
   }
 
   #remove(partition: Partition<Token>): void {
-    partition.removed();
+    const { following } = partition;
+    this.#leading.endAll(partition.removed(), refusals.unknownTopicId(partition));
+    if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, refusals.unknownPartition(partition));
     this.#effects.push({ type: 'deleteLog', partition });
     const siblings = this.#byTopicId.get(partition.topicId);
@@ -152,6 +205,27 @@ export class ReplicaManager<Token> {
       if (this.#idsByName.get(partition.topic) === partition.topicId) this.#idsByName.delete(partition.topic);
     }
     partition.checkInvariants();
+  }
+
+  /** A broker that serves again may be admitted, and one that does not need not be waited for. */
+  #brokersAre(brokers: ReadonlyMap<number, BrokerView>): void {
+    this.#brokers = brokers;
+    for (const partition of this.partitions()) {
+      if (partition.leading?.hasFollowers !== true) continue;
+      this.#leading.admit(partition);
+      this.#effects.push({ type: 'replicasMoved', partition });
+    }
+  }
+
+  #start(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#leading.start();
+    this.#following.start();
+    for (const partition of this.partitions()) {
+      this.#following.begin(partition);
+      this.#leading.admit(partition);
+    }
   }
 
   // --- the life of a log ---
@@ -167,145 +241,47 @@ export class ReplicaManager<Token> {
     if (partition.log.kind !== 'opening') return;
     partition.opened(event);
     this.#effects.push({ type: 'online', partition });
-    this.#commit(partition);
-    for (const produce of partition.waitingForLog.drain()) {
-      if (!produce.answered) this.#append(partition, produce);
-    }
-  }
-
-  #failed(partition: Partition<Token>, reason: string): void {
-    if (partition.log.kind === 'removed' || partition.log.kind === 'offline') return;
-    partition.failed(reason);
-    this.#abandon(partition, refusals.offline(partition, reason));
-    this.#effects.push({ type: 'closeLog', partition });
-  }
-
-  // --- produce ---
-
-  #produce(event: EventOf<Token, 'produce'>): void {
-    const { partition } = event;
-    const produce = new PendingProduce(partition, event.input);
-    const error = partition.refusal() ?? tooFewReplicas(partition, produce);
-    if (error !== undefined) {
-      this.#refuse(produce, error);
-      return;
-    }
-    if (partition.log.kind === 'online') {
-      this.#append(partition, produce);
-      return;
-    }
-    partition.waitingForLog.push(produce);
-    this.#wait(produce);
-    this.#open(partition);
-  }
-
-  #append(partition: Partition<Token>, produce: PendingProduce<Token>): void {
-    const { leaderEpoch } = partition;
-    this.#effects.push({ type: 'append', partition, produce, leaderEpoch });
-  }
-
-  #appended(event: EventOf<Token, 'appended'>): void {
-    const { partition, produce } = event;
-    produce.placed(event.baseOffset, event.endOffset, event.logAppendTimeMs);
-    if (event.duplicate) {
-      this.#appendedBefore(partition, produce);
-      return;
-    }
-    partition.appended(produce);
-    if (produce.acks === 'none') this.#succeed(partition, produce);
-    else this.#wait(produce);
-  }
-
-  /** A retry: its first append is on its way, or long done. */
-  #appendedBefore(partition: Partition<Token>, produce: PendingProduce<Token>): void {
-    const reached = produce.acks === 'all' ? partition.highWatermark : partition.stableEndOffset;
-    if (produce.acks === 'none' || produce.endOffset <= reached) {
-      this.#succeed(partition, produce);
-      return;
-    }
-    partition.appends.pushDuplicate(produce);
-    this.#wait(produce);
+    this.#leading.commit(partition);
+    this.#produce.opened(partition);
+    this.#following.begin(partition);
   }
 
   #stable(event: EventOf<Token, 'stable'>): void {
     const { partition } = event;
     if (partition.log.kind !== 'online') return;
     partition.stable(event.endOffset);
-    for (const produce of partition.appends.stable(partition.stableEndOffset)) this.#succeed(partition, produce);
-    this.#commit(partition);
-  }
-
-  #followerProgress(event: EventOf<Token, 'followerProgress'>): void {
-    const { partition } = event;
-    // From before the last election: that follower may since have cut off what it reports.
-    if (!partition.isLeader || event.leaderEpoch !== partition.leaderEpoch) return;
-    if (partition.log.kind !== 'online') return;
-    partition.followerProgress(event.brokerId, event.logEndOffset);
-    this.#commit(partition);
-  }
-
-  /** Moves the high watermark as far as the ISR allows, answers what that satisfies, tells readers. */
-  #commit(partition: Partition<Token>): void {
-    if (!partition.advanceHighWatermark()) return;
-    for (const produce of partition.appends.commit(partition.highWatermark)) {
-      const { isr } = partition;
-      const required = partition.config['min.insync.replicas'];
-      if (isr.length >= required) this.#succeed(partition, produce);
-      else this.#refuse(produce, refusals.notEnoughReplicasAfterAppend(partition, isr.length, required));
+    if (partition.isLeader) {
+      this.#produce.stable(partition);
+      this.#leading.commit(partition);
+    } else {
+      this.#following.stable(partition);
     }
-    this.#effects.push({ type: 'highWatermark', partition });
+  }
+
+  #logStartMoved({ partition, logStartOffset }: EventOf<Token, 'logStartMoved'>): void {
+    if (partition.log.kind !== 'online' || logStartOffset <= partition.logStartOffset) return;
+    partition.logStartMoved(logStartOffset);
+    if (partition.isLeader) this.#effects.push({ type: 'replicasMoved', partition });
+    else this.#following.logStartMoved(partition);
+  }
+
+  #failed(partition: Partition<Token>, reason: string): void {
+    if (partition.log.kind === 'removed' || partition.log.kind === 'offline') return;
+    partition.failed(reason);
+    const { following } = partition;
+    const error = refusals.offline(partition, reason);
+    this.#leading.endAll(partition.dropFollowers(), error);
+    if (following !== undefined) {
+      this.#following.end(partition, following);
+      following.phase = 'idle';
+    }
+    this.#abandon(partition, error);
+    this.#effects.push({ type: 'closeLog', partition });
   }
 
   /** This broker can no longer decide about the partition: nobody waits here any longer. */
   #abandon(partition: Partition<Token>, error: BarnabasError): void {
-    for (const produce of partition.waitingForLog.drain()) if (!produce.answered) this.#refuse(produce, error);
-    for (const produce of partition.appends.abandon()) this.#refuse(produce, error);
+    this.#produce.abandon(partition, error);
     this.#effects.push({ type: 'unavailable', partition, error });
   }
-
-  // --- answers and deadlines ---
-
-  #succeed(partition: Partition<Token>, produce: PendingProduce<Token>): void {
-    const quiet = produce.acks === 'none';
-    this.#answer(produce, {
-      kind: 'appended',
-      baseOffset: quiet ? -1 : produce.baseOffset,
-      logAppendTimeMs: produce.logAppendTimeMs,
-      logStartOffset: quiet ? -1 : partition.logStartOffset,
-    });
-  }
-
-  #refuse(produce: PendingProduce<Token>, error: BarnabasError): void {
-    this.#answer(produce, { kind: 'refused', error });
-  }
-
-  #answer(produce: PendingProduce<Token>, outcome: ProduceOutcome): void {
-    produce.markAnswered();
-    this.#purgatory.remove(produce);
-    this.#effects.push({ type: 'respond', token: produce.token, outcome });
-  }
-
-  #wait(produce: PendingProduce<Token>): void {
-    this.#purgatory.add(produce);
-    if (produce.deadline < this.#wakeAt) this.#wake();
-  }
-
-  #expire(now: number): void {
-    for (const produce of this.#purgatory.expire(now)) this.#refuse(produce, refusals.timedOut(produce.at));
-    this.#wakeAt = Infinity;
-    this.#wake();
-  }
-
-  #wake(): void {
-    const at = this.#purgatory.nextDeadline();
-    if (at === undefined || at >= this.#wakeAt) return;
-    this.#wakeAt = at;
-    this.#effects.push({ type: 'wakeAt', at });
-  }
-}
-
-function tooFewReplicas<Token>(partition: Partition<Token>, produce: PendingProduce<Token>): BarnabasError | undefined {
-  const required = partition.config['min.insync.replicas'];
-  if (produce.acks !== 'all' || partition.isr.length >= required) return undefined;
-  return refusals.notEnoughReplicas(partition, partition.isr.length, required);
 }

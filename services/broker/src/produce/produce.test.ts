@@ -239,7 +239,9 @@ describe('Produce refuses an entry', () => {
   });
 
   it('with acks=all while the ISR is below min.insync.replicas, and writes nothing', async () => {
-    await broker.topic('safe', 1, { 'min.insync.replicas': '2' });
+    broker.controller.createTopic('safe', [{ leader: 1, replicas: [1, 2], isr: [1] }]);
+    broker.controller.setConfig('safe', 'min.insync.replicas', '2');
+    await broker.caughtUp();
     expect(await refusalOf(recordsEntry('safe', ['a']))).toBe('NOT_ENOUGH_REPLICAS');
     expect(await endOf('safe')).toBe(0);
     const leader = await broker.log.produce(produceRequest([recordsEntry('safe', ['a'])], v1.Acks.LEADER));

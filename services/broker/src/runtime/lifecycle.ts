@@ -54,7 +54,12 @@ export class BrokerLifecycle {
     this.#incarnationId = randomUuid(options.random);
   }
 
-  /** Of the registration that holds now; throws BROKER_NOT_AVAILABLE in between. */
+  /** Of the registration that holds now; undefined in between. */
+  get currentEpoch(): number | undefined {
+    return this.#brokerEpoch;
+  }
+
+  /** The same; throws BROKER_NOT_AVAILABLE in between. */
   get brokerEpoch(): number {
     if (this.#brokerEpoch !== undefined) return this.#brokerEpoch;
     throw new BarnabasError('BROKER_NOT_AVAILABLE', 'the broker is registering with the controller: retry');

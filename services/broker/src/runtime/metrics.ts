@@ -16,6 +16,15 @@ const SAMPLED = {
     'barnabas_under_min_isr_partitions',
     'Partitions led here with fewer in-sync replicas than min.insync.replicas (UnderMinIsrPartitionCount).',
   ],
+  underReplicated: [
+    'barnabas_under_replicated_partitions',
+    'Partitions led here whose in-sync replicas are not all (UnderReplicatedPartitions).',
+  ],
+  atMinIsr: [
+    'barnabas_at_min_isr_partitions',
+    'Partitions led here with exactly min.insync.replicas in sync (AtMinIsrPartitionCount).',
+  ],
+  maxLag: ['barnabas_replica_max_lag', 'Records that the follower furthest behind on this broker lacks (MaxLag).'],
   purgatorySize: ['barnabas_produce_purgatory_size', 'Produce entries that wait for their acks (PurgatorySize).'],
   queuedRequestBytes: ['barnabas_queued_request_bytes', 'Bytes that wait for the disk; see queued.max.request.bytes.'],
 } as const;
@@ -31,6 +40,10 @@ export class BrokerMetrics {
   readonly #failedProduceRequests: Counter;
   readonly #fetchRequests: Counter;
   readonly #failedFetchRequests: Counter;
+  readonly #isrShrinks: Counter;
+  readonly #isrExpands: Counter;
+  readonly #replicationBytesIn: Counter;
+  readonly #replicationBytesOut: Counter;
   readonly #requestSeconds: Histogram;
 
   constructor(private readonly metrics: Metrics) {
@@ -62,6 +75,27 @@ export class BrokerMetrics {
       'Fetch subscriptions that ended with an error (FailedFetchRequestsPerSec).',
       ['topic', 'error'],
     );
+    const none: readonly string[] = [];
+    this.#isrShrinks = counter(
+      'barnabas_isr_shrinks_total',
+      'In-sync sets that lost a replica (IsrShrinksPerSec).',
+      none,
+    );
+    this.#isrExpands = counter(
+      'barnabas_isr_expands_total',
+      'In-sync sets that won a replica (IsrExpandsPerSec).',
+      none,
+    );
+    this.#replicationBytesIn = counter(
+      'barnabas_replication_bytes_in_total',
+      'Bytes of batches taken from leaders (ReplicationBytesInPerSec).',
+      none,
+    );
+    this.#replicationBytesOut = counter(
+      'barnabas_replication_bytes_out_total',
+      'Bytes of batches sent to followers (ReplicationBytesOutPerSec).',
+      none,
+    );
     this.#requestSeconds = metrics.histogram({
       name: 'barnabas_request_seconds',
       help: 'From the arrival of a request to its answer (TotalTimeMs).',
@@ -73,6 +107,19 @@ export class BrokerMetrics {
   appended(topic: string, records: number, bytes: number): void {
     this.#messagesIn.add(records, { topic });
     this.#bytesIn.add(bytes, { topic });
+  }
+
+  isrChanged(expanded: boolean, shrunk: boolean): void {
+    if (expanded) this.#isrExpands.add(1);
+    if (shrunk) this.#isrShrinks.add(1);
+  }
+
+  replicatedIn(bytes: number): void {
+    this.#replicationBytesIn.add(bytes);
+  }
+
+  replicatedOut(bytes: number): void {
+    this.#replicationBytesOut.add(bytes);
   }
 
   produceEntry(topic: string): void {

@@ -28,12 +28,12 @@ async function aDriver(): Promise<Driven> {
   const config = brokerConfig.parse({ 'node.id': 1, 'log.dir': 'logs', 'controller.quorum.voters': '1@a:1' });
   const configs = new TopicConfigs(configuredBroker(1, brokerConfigEntries(config)));
   const driver = new ReplicaDriver({
-    ...{ ...environment, nodeId: 1, logs, configs, metrics: new BrokerMetrics(noMetrics) },
+    ...{ ...environment, nodeId: 1, logs, configs, replicaLagTimeMaxMs: 30_000, metrics: new BrokerMetrics(noMetrics) },
     onFault: (fault) => faults.push(fault),
   });
   const assignment = {
     ...{ topic: 'orders', topicId: 'A'.repeat(22), partition: 0, replicas: [1], isr: [1], leader: 1 },
-    ...{ leaderEpoch: 0, partitionEpoch: 0, config: { 'min.insync.replicas': 1 } },
+    ...{ leaderEpoch: 0, partitionEpoch: 0, eligibleLeaderReplicas: [], config: { 'min.insync.replicas': 1 } },
   };
   driver.assigned([{ kind: 'assign', assignment }]);
   const partition = driver.find('orders', 0);

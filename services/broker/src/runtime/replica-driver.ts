@@ -1,36 +1,40 @@
 /**
- * Runs the replica manager on real logs. A turn is: one event in, its effects carried out in order.
- * Turns are synchronous and never overlap, so what the core decides is what the disk gets.
+ * Runs the replica manager on real logs and streams. A turn is: one event in, its effects carried out
+ * in order. Turns are synchronous and never overlap, so what the core decides is what the disk gets.
  *
- * Owns: the logs that are open, who listens to a partition, the timer of the purgatory. Does not
- * decide anything: that is the core's part.
+ * Owns: who listens to a partition, timers of the core. Does not decide anything: that is the core's
+ * part. Files are replica-logs.ts, streams are replication/.
  *
  * Rules:
  *   T1  an append is carried out, and reported back, inside the turn that ordered it
  *   T2  an event that comes up while a turn runs waits for its end
  *   T3  a broken invariant ends the driver: it takes no more events and tells `onFault` once
  */
-import { InvariantError, deferred, present, unreachable } from '@barnabas/common';
-import type { Clock, Deferred, Logger, Timer, Timers } from '@barnabas/common';
+import { InvariantError, present, unreachable } from '@barnabas/common';
+import type { Clock, Logger, Timer, Timers } from '@barnabas/common';
 import type { AppendResult, LogManager, PartitionLog } from '@barnabas/log';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
-import { ReplicaManager } from '../core/index.js';
-import type { AssignmentChange, Partition, PendingProduce, ProduceInput, ProduceOutcome } from '../core/index.js';
-import type { ReplicaEffect, ReplicaEvent } from '../core/index.js';
+import { ReplicaManager, positionOf } from '../core/index.js';
+import type {
+  AssignmentChange,
+  BrokerView,
+  Follow,
+  FollowPosition,
+  FollowSink,
+  IsrAnswer,
+  IsrProposal,
+  LeaderMark,
+  PendingProduce,
+  ProduceInput,
+  ReplicaEffect,
+  ReplicaEvent,
+} from '../core/index.js';
 import type { BrokerMetrics } from './metrics.js';
+import { ReplicaLogs } from './replica-logs.js';
+import type { ProduceToken, ReplicaPartition } from './replica-partition.js';
 import type { TopicConfigs } from './topic-configs.js';
 
-/** Who sent a produce entry. */
-export interface ProduceToken {
-  /** The entry's one answer. */
-  answer(outcome: ProduceOutcome): void;
-  /** The log has taken the batches; `written` will follow. */
-  appended(): void;
-  /** The batches no longer wait for the disk. */
-  written(): void;
-}
-
-export type ReplicaPartition = Partition<ProduceToken>;
+export type { ProduceToken, ReplicaPartition } from './replica-partition.js';
 
 /** Somebody who reads a partition here. */
 export interface PartitionListener {
@@ -40,10 +44,33 @@ export interface PartitionListener {
   onUnavailable(error: BarnabasError): void;
 }
 
+/** Where a follower's log ends, for its leader. */
+export type Question = Omit<Follow, 'brokerId' | 'brokerEpoch'>;
+
+/** The streams to leaders, and the way to the controller. */
+export interface ReplicationPort {
+  attach(partition: ReplicaPartition, leader: number): void;
+  detach(partition: ReplicaPartition, leader: number): void;
+  ask(partition: ReplicaPartition, handle: number, question: Question): void;
+  acknowledge(partition: ReplicaPartition, handle: number): void;
+  /** `again`: not at once. */
+  propose(partition: ReplicaPartition, proposal: IsrProposal, again: boolean): void;
+}
+
+/** A leader's batches on their way into the log; `release` when they no longer take memory. */
+export interface InboundBatches {
+  readonly bytes: Uint8Array;
+  /** The log has them: `release` follows. */
+  taken: boolean;
+  release(): void;
+}
+
 export interface ReplicaDriverOptions {
   readonly nodeId: number;
   readonly logs: LogManager;
   readonly configs: TopicConfigs;
+  /** Kafka's replica.lag.time.max.ms. */
+  readonly replicaLagTimeMaxMs: number;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -54,21 +81,39 @@ export interface ReplicaDriverOptions {
 type Event = ReplicaEvent<ProduceToken>;
 type Effect = ReplicaEffect<ProduceToken>;
 
+/** Pauses of a follower that is refused: the first, and the longest. */
+const SHORTEST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1_000;
+
 export class ReplicaDriver {
   readonly #manager: ReplicaManager<ProduceToken>;
-  readonly #logs = new Map<ReplicaPartition, PartitionLog>();
-  readonly #openings = new Map<ReplicaPartition, Deferred<PartitionLog>>();
+  readonly #logs: ReplicaLogs;
   readonly #listeners = new Map<ReplicaPartition, Set<PartitionListener>>();
-  /** What is being done to a replica's files, so that a later step waits for it. */
-  readonly #fileWork = new Map<string, Promise<void>>();
+  /** Told when replicas of a partition have moved, until they say that they are content. */
+  readonly #waiters = new Map<ReplicaPartition, Set<() => void>>();
+  readonly #pauses = new Set<Timer>();
   readonly #events: Event[] = [];
+  #replication: ReplicationPort | undefined;
   #inTurn = false;
   #over = false;
   #refusing = false;
   #timer: Timer | undefined;
+  #isrTimer: Timer | undefined;
 
   constructor(private readonly options: ReplicaDriverOptions) {
-    this.#manager = new ReplicaManager(options.nodeId);
+    const { nodeId, logs, configs, logger, replicaLagTimeMaxMs } = options;
+    this.#manager = new ReplicaManager(nodeId, { replicaLagTimeMaxMs });
+    this.#logs = new ReplicaLogs({
+      logs,
+      configs,
+      logger,
+      onOpened: (partition, log) => {
+        const { logStartOffset, stableEndOffset: logEndOffset, highWatermark } = log;
+        this.#dispatch({ type: 'opened', partition, logStartOffset, logEndOffset, highWatermark });
+      },
+      onFailed: (partition, error) => this.#dispatch({ type: 'logFailed', partition, reason: error.message }),
+      onFault: (fault) => this.#fail(fault),
+    });
   }
 
   get purgatorySize(): number {
@@ -83,8 +128,28 @@ export class ReplicaDriver {
     return this.#manager.find(topic, partition);
   }
 
+  findById(topicId: string, partition: number): ReplicaPartition | undefined {
+    return this.#manager.findById(topicId, partition);
+  }
+
+  /** What the metadata log says of a broker. */
+  broker(id: number): BrokerView | undefined {
+    return this.#manager.broker(id);
+  }
+
   assigned(changes: readonly AssignmentChange[]): void {
-    this.#dispatch({ type: 'assigned', changes });
+    this.#dispatch({ type: 'assigned', changes, now: this.options.clock.monotonic() });
+  }
+
+  brokers(brokers: ReadonlyMap<number, BrokerView>): void {
+    this.#dispatch({ type: 'brokers', brokers });
+  }
+
+  /** The broker is registered and unfenced: leaders are followed, and in-sync sets changed, from now on. */
+  startReplication(replication: ReplicationPort): void {
+    this.#replication = replication;
+    this.#dispatch({ type: 'started' });
+    this.#checkIsrLater();
   }
 
   produce(partition: ReplicaPartition, input: ProduceInput<ProduceToken>): void {
@@ -106,34 +171,28 @@ export class ReplicaDriver {
   openLog(partition: ReplicaPartition): Promise<PartitionLog> {
     // A log that opens now is never reported to the core: its offsets there would be those of no log.
     if (this.#over) return Promise.reject(notServing());
-    const log = this.#logs.get(partition);
     const refusal = partition.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
+    const log = this.openedLog(partition);
     if (log !== undefined) return Promise.resolve(log);
-    let opening = this.#openings.get(partition);
-    if (opening === undefined) {
-      opening = deferred<PartitionLog>();
-      // Whoever asked may be gone by the time it fails.
-      opening.promise.catch(() => {});
-      this.#openings.set(partition, opening);
-    }
+    const opening = this.#logs.whenOnline(partition);
     this.#dispatch({ type: 'wanted', partition });
-    return opening.promise;
+    return opening;
   }
 
-  /** The log, if it is open. */
+  /** The log, if it is open and its offsets are known. */
   openedLog(partition: ReplicaPartition): PartitionLog | undefined {
-    return this.#logs.get(partition);
+    return partition.log.kind === 'online' ? this.#logs.get(partition) : undefined;
   }
 
   /** Tells the listener of changes from now on, until the returned function is called. */
   listen(partition: ReplicaPartition, listener: PartitionListener): () => void {
-    const listeners = this.#listeners.get(partition) ?? new Set();
-    this.#listeners.set(partition, listeners.add(listener));
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#listeners.get(partition) === listeners) this.#listeners.delete(partition);
-    };
+    return addTo(this.#listeners, partition, listener);
+  }
+
+  /** Calls back whenever replicas of a partition led here have moved, until the returned function is called. */
+  onReplicasMoved(partition: ReplicaPartition, callback: () => void): () => void {
+    return addTo(this.#waiters, partition, callback);
   }
 
   /** Refuses new entries from now on; those on their way are still answered. */
@@ -143,13 +202,66 @@ export class ReplicaDriver {
 
   /** Takes no more events; what was appended stays with the log manager, which is closed by its owner. */
   async stop(): Promise<void> {
-    this.#over = true;
-    this.#timer?.cancel();
+    this.#end();
     const error = notServing();
-    for (const partition of [...this.#openings.keys()]) this.#refuseOpening(partition, error);
+    this.#logs.refuseAll(error);
     for (const listeners of [...this.#listeners.values()]) for (const one of [...listeners]) one.onUnavailable(error);
     this.#listeners.clear();
-    await Promise.all(this.#fileWork.values());
+    await this.#logs.settled();
+  }
+
+  // --- what followers say to a leader here ---
+
+  followed(partition: ReplicaPartition, follow: Follow, sink: FollowSink): void {
+    this.#dispatch({ type: 'followed', partition, follow, sink });
+  }
+
+  unfollowed(partition: ReplicaPartition, brokerId: number, sink: FollowSink): void {
+    this.#dispatch({ type: 'unfollowed', partition, brokerId, sink });
+  }
+
+  acknowledged(
+    partition: ReplicaPartition,
+    brokerId: number,
+    sink: FollowSink,
+    ends: { readonly logEndOffset: number; readonly logStartOffset: number },
+  ): void {
+    const now = this.options.clock.monotonic();
+    this.#dispatch({ type: 'followerProgress', partition, brokerId, sink, ...ends, now });
+  }
+
+  /** What has become of a proposal. */
+  isrAnswered(partition: ReplicaPartition, proposal: IsrProposal, answer: IsrAnswer): void {
+    this.#dispatch({ type: 'isrAnswered', partition, proposal, answer, now: this.options.clock.monotonic() });
+  }
+
+  // --- what leaders say to a follower here ---
+
+  linked(partition: ReplicaPartition): void {
+    this.#dispatch({ type: 'linked', partition });
+  }
+
+  unlinked(partition: ReplicaPartition, handle: number): void {
+    this.#dispatch({ type: 'unlinked', partition, handle });
+  }
+
+  positioned(partition: ReplicaPartition, handle: number, position: FollowPosition, mark: LeaderMark): void {
+    const log = this.openedLog(partition);
+    const own = position.kind === 'diverging' ? log?.endOffsetForEpoch(position.epoch) : undefined;
+    this.#dispatch({ type: 'positioned', partition, handle, position, mark, own });
+  }
+
+  batches(partition: ReplicaPartition, handle: number, data: InboundBatches, mark: LeaderMark): void {
+    if (this.#over) data.release();
+    else this.#dispatch({ type: 'batches', partition, handle, batches: data, mark });
+  }
+
+  marked(partition: ReplicaPartition, handle: number, mark: LeaderMark): void {
+    this.#dispatch({ type: 'marked', partition, handle, mark });
+  }
+
+  followEnded(partition: ReplicaPartition, handle: number): void {
+    this.#dispatch({ type: 'followEnded', partition, handle });
   }
 
   // --- turns ---
@@ -170,44 +282,74 @@ export class ReplicaDriver {
 
   #turn(event: Event): void {
     for (const effect of this.#manager.handle(event)) this.#execute(effect);
+    if (event.type === 'batches') {
+      const data = event.batches as InboundBatches;
+      if (!data.taken) data.release();
+    }
   }
 
   #fail(error: unknown): void {
     if (this.#over) return;
+    this.#end();
+    this.options.onFault(error instanceof Error ? error : new InvariantError(String(error)));
+  }
+
+  #end(): void {
     this.#over = true;
     this.#timer?.cancel();
-    this.options.onFault(error instanceof Error ? error : new InvariantError(String(error)));
+    this.#isrTimer?.cancel();
+    for (const timer of this.#pauses) timer.cancel();
+    this.#pauses.clear();
   }
 
   #execute(effect: Effect): void {
     switch (effect.type) {
       case 'append':
-        this.#append(effect.partition, effect.produce, effect.leaderEpoch);
-        return;
+        return this.#append(effect.partition, effect.produce, effect.leaderEpoch);
       case 'respond':
-        effect.token.answer(effect.outcome);
-        return;
+        return effect.token.answer(effect.outcome);
       case 'highWatermark':
-        this.#highWatermark(effect.partition);
-        return;
+        return this.#highWatermark(effect.partition);
       case 'wakeAt':
-        this.#wakeAt(effect.at);
-        return;
+        return this.#wakeAt(effect.at);
       case 'openLog':
-        this.#open(effect.partition);
-        return;
+        return this.#logs.open(effect.partition);
       case 'online':
-        this.#online(effect.partition);
-        return;
+        return this.#logs.online(effect.partition);
       case 'unavailable':
-        this.#unavailable(effect.partition, effect.error);
-        return;
+        return this.#unavailable(effect.partition, effect.error);
       case 'closeLog':
-        this.#close(effect.partition);
-        return;
+        return this.#close(effect.partition);
       case 'deleteLog':
-        this.#delete(effect.partition);
-        return;
+        return this.#logs.delete(effect.partition);
+      case 'position':
+        return this.#position(effect.partition, effect.follow, effect.sink);
+      case 'endFollow':
+        return effect.sink.ended(effect.error);
+      case 'proposeIsr':
+        return this.#replication?.propose(effect.partition, effect.proposal, effect.again);
+      case 'replicasMoved':
+        return this.#replicasMoved(effect.partition);
+      case 'isrChanged':
+        return this.#isrChanged(effect.partition, effect.from);
+      case 'attach':
+        return this.#replication?.attach(effect.partition, effect.leader);
+      case 'detach':
+        return this.#replication?.detach(effect.partition, effect.leader);
+      case 'ask':
+        return this.#ask(effect.partition, effect.handle);
+      case 'truncateLog':
+        return this.#truncate(effect.partition, effect.to);
+      case 'restartLog':
+        return this.#restart(effect.partition, effect.at);
+      case 'replicate':
+        return this.#replicate(effect.partition, effect.handle, effect.batches as InboundBatches);
+      case 'acknowledge':
+        return this.#replication?.acknowledge(effect.partition, effect.handle);
+      case 'followLogStart':
+        return this.#followLogStart(effect.partition, effect.logStartOffset);
+      case 'pause':
+        return this.#pause(effect.partition, effect.handle, effect.attempt);
       default:
         unreachable(effect);
     }
@@ -220,9 +362,7 @@ export class ReplicaDriver {
     const { token } = produce;
     let result;
     try {
-      const { handedOver } = produce;
-      const now = this.options.clock.now();
-      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now, handedOver });
+      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now: this.options.clock.now() });
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
@@ -235,20 +375,50 @@ export class ReplicaDriver {
     const endOffset = lastOffset + 1;
     this.#turn({ type: 'appended', partition, produce, baseOffset, endOffset, logAppendTimeMs, duplicate });
     if (!duplicate) this.options.metrics.appended(partition.topic, endOffset - baseOffset, produce.sizeInBytes);
-    this.#awaitStable(partition, log, token, result);
+    this.#tellFollowers(partition);
+    this.#awaitStable(partition, log, result, () => token.written());
   }
 
-  #awaitStable(partition: ReplicaPartition, log: PartitionLog, token: ProduceToken, append: AppendResult): void {
+  /** A leader's batches, as they are. */
+  #replicate(partition: ReplicaPartition, handle: number, data: InboundBatches): void {
+    const log = present(this.#logs.get(partition), 'the log of an online partition');
+    let result;
+    try {
+      result = log.appendAsFollower(data.bytes as Buffer);
+    } catch (caught) {
+      if (caught instanceof InvariantError) throw caught;
+      const error = toBarnabasError(caught);
+      if (error.errorName === 'KAFKA_STORAGE_ERROR') {
+        this.#turn({ type: 'logFailed', partition, reason: error.message });
+        return;
+      }
+      this.options.logger.warn('What a leader sent does not fit the log of its follower', {
+        action: 'nothing, the follower asks anew; if it recurs, look at network and disk of the leader',
+        topic: partition.topic,
+        partition: partition.partition,
+        leader: partition.leader,
+        error: error.message,
+      });
+      this.#turn({ type: 'followEnded', partition, handle });
+      return;
+    }
+    data.taken = true;
+    this.#turn({ type: 'replicated', partition, handle, endOffset: result.lastOffset + 1 });
+    this.options.metrics.replicatedIn(data.bytes.length);
+    this.#awaitStable(partition, log, result, () => data.release());
+  }
+
+  #awaitStable(partition: ReplicaPartition, log: PartitionLog, append: AppendResult, written: () => void): void {
     append.stable
       .then(
         () => {
-          token.written();
+          written();
           // One coalesced write makes many appends stable; the first of them reports for all.
           const endOffset = log.stableEndOffset;
           if (endOffset > partition.stableEndOffset) this.#dispatch({ type: 'stable', partition, endOffset });
         },
         (error: unknown) => {
-          token.written();
+          written();
           this.logFailed(partition.topicId, partition.partition, toBarnabasError(error));
         },
       )
@@ -259,6 +429,14 @@ export class ReplicaDriver {
     this.#logs.get(partition)?.noteHighWatermark(partition.highWatermark);
     const listeners = this.#listeners.get(partition);
     if (listeners !== undefined) for (const listener of listeners) listener.onHighWatermark();
+    this.#tellFollowers(partition);
+  }
+
+  /** The log end, the high watermark or the log start of a partition led here has moved. */
+  #tellFollowers(partition: ReplicaPartition): void {
+    const { leading } = partition;
+    if (leading?.hasFollowers !== true) return;
+    for (const { sink } of leading.followers()) sink?.moved();
   }
 
   #wakeAt(at: number): void {
@@ -270,45 +448,14 @@ export class ReplicaDriver {
     });
   }
 
-  // --- logs ---
-
-  #open(partition: ReplicaPartition): void {
-    const { logs, configs } = this.options;
-    this.#afterFileWork(partition, async () => {
-      if (partition.log.kind !== 'opening') return;
-      try {
-        const log = await logs.openLog(partition, configs.logConfig(partition.topic));
-        mustFit(log, partition);
-        this.#logs.set(partition, log);
-        const { logStartOffset, stableEndOffset: logEndOffset, highWatermark } = log;
-        this.#dispatch({ type: 'opened', partition, logStartOffset, logEndOffset, highWatermark });
-      } catch (error) {
-        if (error instanceof InvariantError) return this.#fail(error);
-        this.#dispatch({ type: 'logFailed', partition, reason: toBarnabasError(error).message });
-      }
-    });
-  }
-
-  #online(partition: ReplicaPartition): void {
-    const log = this.#logs.get(partition);
-    const opening = this.#openings.get(partition);
-    this.#openings.delete(partition);
-    if (log !== undefined) opening?.resolve(log);
-  }
-
   #unavailable(partition: ReplicaPartition, error: BarnabasError): void {
-    this.#refuseOpening(partition, error);
+    this.#logs.refuse(partition, error);
     const listeners = this.#listeners.get(partition);
     this.#listeners.delete(partition);
     if (listeners !== undefined) for (const listener of [...listeners]) listener.onUnavailable(error);
   }
 
-  #refuseOpening(partition: ReplicaPartition, error: BarnabasError): void {
-    this.#openings.get(partition)?.reject(error);
-    this.#openings.delete(partition);
-  }
-
-  /** The partition is offline; its files stay for a person to look at. */
+  /** The partition is offline; its files stay until somebody else is known to have what they hold. */
   #close(partition: ReplicaPartition): void {
     const { log } = partition;
     this.options.logger.error('A partition is offline', {
@@ -317,52 +464,117 @@ export class ReplicaDriver {
       partition: partition.partition,
       reason: log.kind === 'offline' ? log.reason : log.kind,
     });
-    this.#afterFileWork(partition, () => this.#forget(partition, (logs) => logs.closeLog));
+    this.#logs.close(partition);
   }
 
-  #delete(partition: ReplicaPartition): void {
-    this.#afterFileWork(partition, () => this.#forget(partition, (logs) => logs.deleteLog));
+  // --- the leader's part ---
+
+  #replicasMoved(partition: ReplicaPartition): void {
+    for (const callback of [...(this.#waiters.get(partition) ?? [])]) callback();
+    this.#tellFollowers(partition);
   }
 
-  async #forget(
-    partition: ReplicaPartition,
-    how: (logs: LogManager) => (topicId: string, partition: number) => Promise<void>,
-  ): Promise<void> {
-    this.#logs.delete(partition);
-    const { logs, logger } = this.options;
-    try {
-      await how(logs).call(logs, partition.topicId, partition.partition);
-    } catch (error) {
-      logger.warn('The files of a partition could not be closed or removed', {
-        action: 'look at the disk; files of a deleted topic are removed at the next start',
-        topic: partition.topic,
-        partition: partition.partition,
-        error,
+  #position(partition: ReplicaPartition, follow: Follow, sink: FollowSink): void {
+    const log = present(this.#logs.get(partition), 'the log of an online partition');
+    sink.positioned(positionOf(partition, follow, log.endOffsetForEpoch(follow.lastEpoch)));
+  }
+
+  #isrChanged(partition: ReplicaPartition, from: readonly number[]): void {
+    const { topic, isr } = partition;
+    const left = from.filter((id) => !isr.includes(id));
+    const joined = isr.filter((id) => !from.includes(id));
+    this.options.metrics.isrChanged(joined.length > 0, left.length > 0);
+    this.options.logger.info('The in-sync replicas have changed', {
+      topic,
+      partition: partition.partition,
+      leaderEpoch: partition.leaderEpoch,
+      joined: joined.join(','),
+      left: left.join(','),
+      isr: isr.join(','),
+    });
+  }
+
+  #checkIsrLater(): void {
+    const { timers, clock, replicaLagTimeMaxMs } = this.options;
+    if (this.#over) return;
+    this.#isrTimer = timers.after(replicaLagTimeMaxMs / 2, () => {
+      this.#dispatch({ type: 'isrCheck', now: clock.monotonic() });
+      this.#checkIsrLater();
+    });
+  }
+
+  // --- the follower's part ---
+
+  #ask(partition: ReplicaPartition, handle: number): void {
+    const log = present(this.#logs.get(partition), 'the log of an online partition');
+    const { leaderEpoch, partitionEpoch, logStartOffset, logEndOffset } = partition;
+    const lastEpoch = log.latestEpoch;
+    this.#replication?.ask(partition, handle, {
+      leaderEpoch,
+      partitionEpoch,
+      lastEpoch,
+      logStartOffset,
+      logEndOffset,
+    });
+  }
+
+  #truncate(partition: ReplicaPartition, to: number): void {
+    const { topic, partition: number, leader, leaderEpoch, logEndOffset } = partition;
+    this.options.logger.info('A follower truncates its log to where it agrees with its leader', {
+      topic,
+      partition: number,
+      leader,
+      leaderEpoch,
+      from: logEndOffset,
+      to,
+    });
+    this.#logs.reshape(partition, (log) => log.truncateTo(to));
+  }
+
+  #restart(partition: ReplicaPartition, at: number): void {
+    const { topic, partition: number, leader, leaderEpoch, logStartOffset, logEndOffset } = partition;
+    if (logEndOffset > logStartOffset) {
+      this.options.logger.warn('Nothing in the log of a follower is of use to its leader: it begins anew', {
+        action: 'nothing; if it recurs, look for unclean elections and for brokers that lose their disks',
+        topic,
+        partition: number,
+        leader,
+        leaderEpoch,
+        held: `${logStartOffset} to ${logEndOffset}`,
+        at,
       });
     }
+    this.#logs.reshape(partition, (log) => log.truncateFullyAndStartAt(at));
   }
 
-  /** Steps on the files of one replica come one after the other. */
-  #afterFileWork(partition: ReplicaPartition, step: () => Promise<void>): void {
-    const key = `${partition.topicId}-${partition.partition}`;
-    const work: Promise<void> = (this.#fileWork.get(key) ?? Promise.resolve()).then(step).finally(() => {
-      if (this.#fileWork.get(key) === work) this.#fileWork.delete(key);
+  #followLogStart(partition: ReplicaPartition, logStartOffset: number): void {
+    const log = this.#logs.get(partition);
+    log?.deleteRecordsBefore(logStartOffset).then(
+      () => this.#dispatch({ type: 'logStartMoved', partition, logStartOffset: log.logStartOffset }),
+      // A failure of the disk takes the log offline, which is reported; a truncation in between asks anew.
+      (error: unknown) => {
+        if (error instanceof InvariantError) this.#fail(error);
+      },
+    );
+  }
+
+  #pause(partition: ReplicaPartition, handle: number, attempt: number): void {
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** Math.min(attempt - 1, 10));
+    const timer = this.options.timers.after(pauseMs, () => {
+      this.#pauses.delete(timer);
+      this.#dispatch({ type: 'paused', partition, handle });
     });
-    this.#fileWork.set(key, work);
+    this.#pauses.add(timer);
   }
 }
 
-/**
- * The CRC of a batch does not cover its leader epoch, and the controller has given out no epoch above
- * the partition's. An append would find the log ahead of it, which is a fault of the broker; this is
- * one of the disk, and takes only the partition offline.
- */
-function mustFit(log: PartitionLog, { leaderEpoch }: ReplicaPartition): void {
-  if (log.latestEpoch <= leaderEpoch) return;
-  throw new BarnabasError(
-    'KAFKA_STORAGE_ERROR',
-    `its batches bear leader epoch ${log.latestEpoch}, and there has been none above ${leaderEpoch}: the disk is damaged, or the directory is another cluster's`,
-  );
+function addTo<T>(sets: Map<ReplicaPartition, Set<T>>, partition: ReplicaPartition, member: T): () => void {
+  const members = sets.get(partition) ?? new Set();
+  sets.set(partition, members.add(member));
+  return () => {
+    members.delete(member);
+    if (members.size === 0 && sets.get(partition) === members) sets.delete(partition);
+  };
 }
 
 function notServing(): BarnabasError {

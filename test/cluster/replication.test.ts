@@ -1,0 +1,88 @@
+/** Three brokers, three replicas: what was acknowledged survives its leader, and followers catch up. */
+import type { BarnabasClient } from '@barnabas/client';
+import type { RunningNode } from '@barnabas/cli/node';
+import { createConnector } from '@barnabas/rpc';
+import type { Connector } from '@barnabas/rpc';
+import { v1 } from '@barnabas/protocol';
+import { addressOf, Nodes, readAll, until } from '../support/nodes';
+
+const BROKERS = [1, 2, 3];
+
+let nodes: Nodes;
+let connector: Connector;
+let gateway: RunningNode;
+let quorum: Readonly<Record<string, unknown>>;
+let client: BarnabasClient;
+
+const startBroker = (id: number) =>
+  nodes.start({
+    name: `broker-${id}`,
+    roles: ['broker'],
+    config: { ...quorum, 'node.id': id, 'broker.heartbeat.interval.ms': 100, 'replica.lag.time.max.ms': 2_000 },
+  });
+
+beforeEach(async () => {
+  nodes = new Nodes();
+  connector = createConnector();
+  const controller = await nodes.start({
+    name: 'controller',
+    roles: ['controller'],
+    config: { 'broker.session.timeout.ms': 1_000 },
+  });
+  quorum = { 'controller.quorum.voters': `1@${addressOf(controller, 'controller')}` };
+  await Promise.all(BROKERS.map(startBroker));
+  gateway = await nodes.start({ name: 'gateway', roles: ['gateway'], config: { ...quorum, 'node.id': 9 } });
+  client = nodes.client(gateway);
+});
+afterEach(async () => {
+  connector?.close();
+  await nodes?.close();
+});
+
+async function partitionOf(topic: string) {
+  const request = v1.GetMetadataRequest.create({ topics: [topic] });
+  const metadata = connector.channel(addressOf(gateway, 'gateway')).client(v1.MetadataServiceDefinition);
+  const partition = (await metadata.getMetadata(request)).topics[0]?.partitions[0];
+  if (partition === undefined) throw new Error(`there is no ${topic}`);
+  return partition;
+}
+
+const isrIs = (topic: string, ids: readonly number[]) =>
+  until(async () => [...(await partitionOf(topic)).isr].sort().join() === [...ids].sort().join());
+
+async function produce(topic: string, from: number, to: number): Promise<void> {
+  const producer = client.producer({ acks: 'all' });
+  const sent = [];
+  for (let n = from; n < to; n++) sent.push(producer.send({ topic, partition: 0, value: `${n}` }));
+  await Promise.all(sent);
+  await producer.close();
+}
+
+const numbers = (to: number) => Array.from({ length: to }, (_, n) => `${n}`);
+
+test('nothing acknowledged is lost when the leader dies, and it comes back into the ISR', async () => {
+  await client
+    .admin()
+    .createTopics([{ name: 'orders', partitions: 1, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } }]);
+  await produce('orders', 0, 500);
+  const first = await partitionOf('orders');
+  expect([...first.isr].sort()).toEqual(BROKERS);
+  const others = BROKERS.filter((id) => id !== first.leader);
+
+  await nodes.stop(`broker-${first.leader}`, 0);
+  await isrIs('orders', others);
+  await produce('orders', 500, 1000);
+  expect((await readAll(client, 'orders', 1)).map(({ value }) => value)).toEqual(numbers(1000));
+
+  await startBroker(first.leader);
+  await isrIs('orders', BROKERS);
+  await produce('orders', 1000, 1500);
+
+  // Each of them has everything: whoever is left can lead.
+  for (const id of others) {
+    await nodes.stop(`broker-${id}`, 0);
+    await until(async () => !(await partitionOf('orders')).isr.includes(id));
+  }
+  await until(async () => (await partitionOf('orders')).leader === first.leader);
+  expect((await readAll(client, 'orders', 1)).map(({ value }) => value)).toEqual(numbers(1500));
+}, 60_000);
