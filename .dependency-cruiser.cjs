@@ -58,9 +58,10 @@ const table = {
     'packages/common',
     'packages/protocol',
     'packages/store',
-    'services/controller/src/core',
-    'services/broker/src/core',
-    'services/broker/src/parts',
+    'packages/rpc',
+    'packages/client',
+    'services/controller',
+    'services/broker',
   ],
 };
 

@@ -10,9 +10,7 @@ import { GrpcChannel } from './grpc/channel.js';
 import type { ClientTls } from './grpc/channel.js';
 import { clientLimits } from './limits.js';
 import type { ClientLimits } from './limits.js';
-import type { LocalNetwork } from './local/local-network.js';
-import type { OutgoingCall } from './outgoing-call.js';
-import type { StreamEnd } from './stream-end.js';
+import type { OutgoingCall, Transport, TransportFinder } from './outgoing-call.js';
 import type {
   CallOptions,
   Channel,
@@ -36,8 +34,8 @@ export interface ConnectorOptions {
   /** Sent with every call (Kafka's client.id). */
   readonly clientId?: string | undefined;
   readonly limits?: Partial<ClientLimits> | undefined;
-  /** The roles of this process. */
-  readonly local?: LocalNetwork | undefined;
+  /** The roles of this process (a LocalNetwork), or whatever else stands in for gRPC at some addresses. */
+  readonly local?: TransportFinder | undefined;
   readonly logger?: Logger | undefined;
   /** Told of every InvariantError that a stream's listener throws. */
   readonly onFault?: FaultListener | undefined;
@@ -69,12 +67,6 @@ class SharedConnector implements Connector {
     this.#closed = true;
     for (const channel of [...this.#channels.values()]) channel.close();
   }
-}
-
-/** What both transports offer for one address. */
-interface Transport {
-  unary(call: OutgoingCall, request: unknown): Promise<unknown>;
-  stream(call: OutgoingCall, request: unknown): StreamEnd<unknown, unknown>;
 }
 
 class RoutingChannel implements Channel {

@@ -2,7 +2,7 @@ import { Tally } from './kernel/tally.js';
 import { SCENARIOS } from './scenarios.js';
 
 // Generous: what else runs on the machine must not fail a simulation.
-jest.setTimeout(120_000);
+jest.setTimeout(300_000);
 
 describe.each(SCENARIOS)('the $name scenario', (scenario) => {
   const { events } = scenario;

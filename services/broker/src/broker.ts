@@ -12,6 +12,7 @@
 import { deferred } from '@barnabas/common';
 import { openLogManager } from '@barnabas/log';
 import { configuredBroker } from '@barnabas/metadata';
+import type { MetadataSource } from '@barnabas/metadata';
 import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
@@ -38,6 +39,16 @@ export interface BrokerOptions {
   readonly connector: Connector;
   /** LevelDB under log.dir unless told otherwise. */
   readonly openLogs?: OpenLogs;
+  /** Who looks on from inside. */
+  readonly observer?: BrokerObserver;
+}
+
+/** For a simulator that checks the insides of a role while it runs; it changes nothing. */
+export interface BrokerObserver {
+  /** Called once, before anything is followed. */
+  onMetadata(source: MetadataSource): void;
+  /** Called once, when the log directory is open. */
+  onNode(node: ReplicaNode): void;
 }
 
 /** How a stop divides its grace: leave of the controller first, then what is on its way. */
@@ -91,6 +102,7 @@ class Broker implements Role {
     // Replicas first: whoever hears of a leader here must find it.
     this.#follower.addPublisher(this.#publisher);
     this.#follower.addPublisher(this.#metadataService.publisher);
+    options.observer?.onMetadata(source);
     this.#lifecycle = this.#makeLifecycle();
     this.services = [
       logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
@@ -162,6 +174,7 @@ class Broker implements Role {
       onFault: this.#fail,
     });
     this.#assertStarting();
+    this.options.observer?.onNode(this.#node);
     return this.#node;
   }
 

@@ -28,6 +28,8 @@ export interface ControllerOptions {
   readonly connector: Connector;
   /** Opens the metadata log in metadata.log.dir. */
   readonly store: StoreFactory;
+  /** Who looks on from inside, for a simulator that checks a role while it runs; changes nothing. */
+  readonly observer?: (runtime: ControllerRuntime) => void;
 }
 
 /** How often followers hear of a new leader or other voters, where no change of metadata tells them. */
@@ -62,6 +64,7 @@ class ControllerRole implements Role {
       environment,
       onFault: (fault) => this.#fault.reject(fault),
     });
+    options.observer?.(this.#runtime);
     this.#quorum = quorumTransport(options);
     const services = [controllerService(this.#runtime), adminService(this.#runtime)];
     this.services = this.#quorum === undefined ? services : [...services, this.#quorum.service];

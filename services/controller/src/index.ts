@@ -2,3 +2,4 @@ export { controllerConfig } from './config.js';
 export type { ControllerConfig } from './config.js';
 export { createController } from './create-controller.js';
 export type { ControllerOptions } from './create-controller.js';
+export type { ControllerRuntime } from './runtime/controller-runtime.js';

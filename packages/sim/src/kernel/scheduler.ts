@@ -39,7 +39,7 @@ export class Scheduler {
 
   /** A clock that is `skewMs()` ahead of true time and never goes back where time-outs are concerned. */
   clock(skewMs: () => number = () => 0): Clock {
-    return { now: () => this.#time.now() + skewMs(), monotonic: () => this.#time.monotonic() };
+    return { now: () => Math.floor(this.#time.now() + skewMs()), monotonic: () => this.#time.monotonic() };
   }
 
   after(delayMs: number, label: string, run: () => void): Timer {

@@ -1,0 +1,56 @@
+/**
+ * Reads every log of every broker from its start to its end, when all is healed: replicas must hold
+ * the same bytes, and they must be what is committed.
+ */
+import type { PartitionLog } from '@barnabas/log';
+import { decodeRecords, splitBatches } from '@barnabas/protocol';
+import { Violation } from '../../kernel/violation.js';
+import type { Cluster } from '../cluster.js';
+import { markIn } from '../truth/replica-log.js';
+
+export async function audit(cluster: Cluster): Promise<void> {
+  const { image, brokers, truth } = cluster;
+  for (const topic of image?.topics.values() ?? []) {
+    for (const [number, { replicas }] of topic.partitions.entries()) {
+      const name = `${topic.name}-${number}`;
+      const contents: Buffer[] = [];
+      for (const id of replicas) {
+        const log = brokers[id - 1]?.logs?.log(topic.id, number);
+        if (log === undefined) continue;
+        const content = await readAll(log);
+        cluster.tally.count('logs read');
+        const [first] = contents;
+        if (first !== undefined && !first.equals(content)) {
+          throw new Violation('audit', 'two replicas differ', { partition: name, broker: id });
+        }
+        contents.push(content);
+      }
+      const known = truth.find(topic.id, number);
+      for (const { bytes } of splitBatches(contents[0] ?? Buffer.alloc(0))) {
+        for (const { offset, value } of decodeRecords(bytes)) {
+          const mark = value === null ? '' : markIn(value);
+          const expected = known?.markAt(offset);
+          if (mark === expected) continue;
+          throw new Violation('audit', 'a log does not hold what is committed', {
+            partition: name,
+            offset,
+            mark,
+            expected,
+          });
+        }
+      }
+    }
+  }
+}
+
+async function readAll(log: PartitionLog): Promise<Buffer> {
+  const batches: Buffer[] = [];
+  let offset = log.logStartOffset;
+  while (offset < log.logEndOffset) {
+    const result = await log.read({ offset, maxBytes: 100_000, maxOffset: log.logEndOffset, minOneBatch: true });
+    if (result.nextOffset === offset) throw new Violation('audit', 'a log cannot be read to its end', { offset });
+    batches.push(...result.batches);
+    offset = result.nextOffset;
+  }
+  return Buffer.concat(batches);
+}

@@ -1,0 +1,118 @@
+/** A cluster in its world: machines, network, topics, and what is known of it all from outside. */
+import { NO_LEADER } from '@barnabas/metadata';
+import type { MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
+import { Stage } from '../kernel/stage.js';
+import { ImageChecks } from './checks/images.js';
+import { ReplicaChecks } from './checks/replicas.js';
+import { Network } from './network/network.js';
+import { BrokerNode } from './nodes/broker-node.js';
+import { ControllerNode } from './nodes/controller-node.js';
+import type { RoleNode } from './nodes/role-node.js';
+import { planCluster } from './plan.js';
+import type { ClusterPlan } from './plan.js';
+import type { ClusterPlant } from './plants/plant.js';
+import type { Surroundings } from './surroundings.js';
+import { RelaxedTopics } from './truth/relaxed.js';
+import { Truth } from './truth/truth.js';
+
+export class Cluster extends Stage implements Surroundings {
+  readonly plan: ClusterPlan;
+  readonly network: Network;
+  readonly truth: Truth;
+  readonly controllers: readonly ControllerNode[];
+  readonly brokers: readonly BrokerNode[];
+  readonly #replicas: ReplicaChecks;
+  readonly #images: ImageChecks;
+  readonly #relaxed: RelaxedTopics;
+  /** The newest metadata that anybody has. */
+  image: MetadataImage | undefined;
+
+  constructor(
+    seed: number,
+    readonly plant: ClusterPlant,
+  ) {
+    super(seed);
+    const plan = planCluster(this.dice, plant.needs ?? []);
+    this.plan = plan;
+    this.network = new Network(this, plan.network, (envelope) =>
+      plant.heard === undefined ? envelope.message : plant.heard(envelope, this),
+    );
+    this.truth = new Truth(() => this.tally.count('losses that are allowed'));
+    this.#replicas = new ReplicaChecks(this.truth);
+    const mayElectUncleanly = (topic: string) => plan.topics.some(({ name, isUnclean }) => name === topic && isUnclean);
+    this.#images = new ImageChecks(mayElectUncleanly, (image) => this.#news(image));
+    this.#relaxed = new RelaxedTopics({
+      isRelaxed: (topic) => plan.topics.some(({ name, isRelaxed }) => name === topic && isRelaxed),
+      isUp: (id) => this.brokers[id - 1]?.isDown === false,
+      image: () => this.image,
+      truth: (topic, partition) => this.truth.partition(topic.name, topic.id, partition),
+    });
+    this.controllers = Array.from({ length: plan.controllers }, (_, at) => new ControllerNode(at + 1, this));
+    this.brokers = Array.from({ length: plan.brokers }, (_, at) => new BrokerNode(at + 1, this));
+    for (const node of this.nodes) node.start();
+  }
+
+  get nodes(): readonly RoleNode[] {
+    return [...this.controllers, ...this.brokers];
+  }
+
+  get activeController(): ControllerNode | undefined {
+    return this.controllers.find(({ isActive }) => isActive);
+  }
+
+  wentDown(name: string, hasLostPower: boolean): void {
+    const broker = this.brokers.find((one) => one.name === name);
+    if (broker !== undefined) this.#relaxed.wentDown(broker.id, hasLostPower);
+  }
+
+  /** After every event. */
+  look(): void {
+    for (const { life, name, image } of this.controllers) {
+      if (life !== undefined && image !== undefined) this.#images.look(life, name, image);
+    }
+    for (const broker of this.brokers) {
+      const { life, name, image, node, id } = broker;
+      if (life === undefined) continue;
+      if (image !== undefined) this.#images.look(life, name, image);
+      if (node !== undefined) this.#replicas.look({ id, node });
+    }
+  }
+
+  /** Everything runs, every partition is led, every replica in sync and equal to its leader. */
+  whatIsMissing(): string[] {
+    const { image } = this;
+    const down = this.nodes.filter(({ isServing }) => !isServing).map(({ name }) => `${name} does not serve`);
+    if (down.length > 0 || image === undefined) return down;
+    const late = this.brokers.filter((broker) => broker.image?.offset !== image.offset);
+    if (late.length > 0) return late.map(({ name }) => `${name} has not heard the latest`);
+    return [...image.topics.values()].flatMap((topic) =>
+      topic.partitions.flatMap((partition, number) => this.#missingOf(topic, partition, number)),
+    );
+  }
+
+  #missingOf(topic: TopicImage, partition: PartitionImage, number: number): string[] {
+    const { leader, isr, replicas, addingReplicas, removingReplicas } = partition;
+    const name = `${topic.name}-${number}`;
+    if (leader === NO_LEADER) return [`${name} has no leader: ${JSON.stringify(partition)}`];
+    if (isr.length < replicas.length) return [`${name} is not in sync: ${JSON.stringify(partition)}`];
+    if (addingReplicas.length + removingReplicas.length > 0) return [`${name} is being reassigned`];
+    const here = replicas.map((id) => this.brokers[id - 1]?.node?.driver.find(topic.name, number));
+    const ends = here.map((replica) => (replica?.log.kind === 'online' ? replica.logEndOffset : -1));
+    const lead = here.find((replica) => replica?.isLeader);
+    if (lead === undefined) return [`${name}: its leader does not know it`];
+    const isLevel = ends.every((end) => end === lead.highWatermark) || lead.logEndOffset === 0;
+    return isLevel ? [] : [`${name} is not level: ${ends.join(', ')}, high watermark ${lead.highWatermark}`];
+  }
+
+  #news(image: MetadataImage): void {
+    this.image = image;
+    this.#relaxed.changed(image);
+    for (const topic of image.topics.values()) {
+      const plan = this.plan.topics.find(({ name }) => name === topic.name);
+      if (plan?.isUnclean !== true) continue;
+      topic.partitions.forEach((_, number) => {
+        this.truth.partition(topic.name, topic.id, number).mayHaveLost = true;
+      });
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The ways between hosts, each direction for itself: how long a message takes, and whether it gets
+ * through at all. What is sent over a way that is cut waits, as TCP would send it again.
+ */
+import type { Dice } from '../../kernel/dice.js';
+
+export interface LinkPlan {
+  /** What a message takes at most in good times. */
+  readonly maxLatencyMs: number;
+  /** Probability that a message is sent again, and so late. */
+  readonly lateness: number;
+  readonly maxLateMs: number;
+}
+
+export class Links {
+  /** `from>to`, and what waits for each to be whole again. */
+  readonly #cut = new Map<string, (() => void)[]>();
+  readonly #slow = new Map<string, number>();
+  #isCalm = false;
+
+  constructor(
+    private readonly dice: Dice,
+    private readonly plan: LinkPlan,
+  ) {}
+
+  cut(from: string, to: string): void {
+    const way = `${from}>${to}`;
+    if (!this.#cut.has(way)) this.#cut.set(way, []);
+  }
+
+  /** Every message takes up to so much longer. */
+  slow(from: string, to: string, extraMs: number): void {
+    this.#slow.set(`${from}>${to}`, extraMs);
+  }
+
+  /** All ways are whole and quick again. */
+  join(): void {
+    const waiting = [...this.#cut.values()].flat();
+    this.#cut.clear();
+    this.#slow.clear();
+    for (const goOn of waiting) goOn();
+  }
+
+  /** From now on nothing is late. */
+  calm(): void {
+    this.#isCalm = true;
+  }
+
+  isCut(from: string, to: string): boolean {
+    return this.#cut.has(`${from}>${to}`);
+  }
+
+  /** Only for a way that is cut. */
+  whenJoined(from: string, to: string, goOn: () => void): void {
+    this.#cut.get(`${from}>${to}`)?.push(goOn);
+  }
+
+  delayMs(from: string, to: string): number {
+    const { dice, plan } = this;
+    const delayMs = dice.between(0, plan.maxLatencyMs) + dice.between(0, this.#slow.get(`${from}>${to}`) ?? 0);
+    return !this.#isCalm && dice.chance(plan.lateness) ? delayMs + dice.between(1, plan.maxLateMs) : delayMs;
+  }
+}

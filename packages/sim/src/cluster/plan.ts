@@ -1,0 +1,105 @@
+/** What a seed decides about a cluster before its run begins: sizes, patience, topics, which misfortunes there are. */
+import { brokerConfig } from '@barnabas/broker';
+import type { BrokerConfig } from '@barnabas/broker';
+import { controllerConfig } from '@barnabas/controller';
+import type { ControllerConfig } from '@barnabas/controller';
+import type { DiskLatency } from '../disk/simulated-disk.js';
+import type { Dice } from '../kernel/dice.js';
+import type { NetworkPlan } from './network/network.js';
+import { planTopics } from './topics.js';
+import type { TopicNeed, TopicPlan } from './topics.js';
+
+export const CLUSTER_MISFORTUNES = [
+  'kill',
+  'powerLoss',
+  'killOfAll',
+  'powerLossOfAll',
+  'restart',
+  'freeze',
+  'stall',
+  'failedWrite',
+  'reset',
+  'isolation',
+  'split',
+  'oneWay',
+  'leaderWithoutControllers',
+  'leaderWithoutFollowers',
+  'slowLink',
+] as const;
+export type ClusterMisfortune = (typeof CLUSTER_MISFORTUNES)[number];
+
+export type Need = ClusterMisfortune | TopicNeed;
+
+export interface ClusterPlan {
+  readonly controllers: number;
+  readonly brokers: number;
+  readonly producers: number;
+  readonly consumers: number;
+  readonly topics: readonly TopicPlan[];
+  readonly misfortunes: readonly ClusterMisfortune[];
+  readonly misfortuneEveryMs: number;
+  readonly latency: DiskLatency;
+  readonly network: NetworkPlan;
+  readonly idleCloseMs: number;
+  /** Without node.id, which each machine adds. */
+  readonly controllerConfig: ControllerConfig;
+  readonly brokerConfig: BrokerConfig;
+}
+
+const isTopicNeed = (need: Need): need is TopicNeed => !(CLUSTER_MISFORTUNES as readonly string[]).includes(need);
+
+export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
+  const brokers = dice.between(3, 5);
+  const controllers = 3;
+  const maxLatencyMs = dice.pick([2, 5, 15]);
+  return {
+    ...{ controllers, brokers, producers: dice.between(1, 3), consumers: dice.between(1, 2) },
+    topics: planTopics(dice, brokers, needs.filter(isTopicNeed)),
+    misfortunes: CLUSTER_MISFORTUNES.filter((one) => dice.chance(0.4) || needs.includes(one)),
+    misfortuneEveryMs: dice.between(200, 1500),
+    latency: { maxReadMs: dice.between(0, 1), maxWriteMs: dice.between(0, 2), maxSyncMs: dice.between(0, 10) },
+    network: {
+      ...{ maxLatencyMs, lateness: dice.pick([0, 0.002, 0.01]), maxLateMs: 300 },
+      keepaliveMs: [300, dice.pick([1000, 5000])],
+      fullAtBytes: dice.pick([2_000, 100_000]),
+    },
+    idleCloseMs: dice.between(500, 10_000),
+    ...configs(dice, controllers),
+  };
+}
+
+function configs(dice: Dice, controllers: number) {
+  const voters = Array.from({ length: controllers }, (_, at) => `${at + 1}@controller-${at + 1}:7800`).join(',');
+  const sessionMs = dice.between(600, 2000);
+  return {
+    controllerConfig: controllerConfig.parse({
+      'node.id': 0,
+      'controller.quorum.voters': voters,
+      'cluster.id': 'simulated',
+      'metadata.log.dir': 'metadata',
+      'controller.quorum.election.timeout.ms': dice.between(300, 800),
+      'metadata.log.max.record.bytes.between.snapshots': dice.pick([1024, 4096, 1_000_000]),
+      'broker.session.timeout.ms': sessionMs,
+    }),
+    brokerConfig: brokerConfig.parse(
+      known({
+        'node.id': 0,
+        'log.dir': 'logs',
+        'controller.quorum.voters': voters,
+        'broker.heartbeat.interval.ms': Math.floor(sessionMs / 4),
+        'request.timeout.ms': 3000,
+        'log.retention.check.interval.ms': 10_000,
+        'replica.high.watermark.checkpoint.interval.ms': dice.between(100, 3000),
+        'barnabas.log.max.open.partitions': dice.pick([2, 1000]),
+        'barnabas.log.tail.cache.bytes': dice.pick([0, 1_000_000]),
+        'replica.lag.time.max.ms': dice.between(500, 3000),
+        'replica.socket.timeout.ms': dice.between(1500, 5000),
+      }),
+    ),
+  };
+}
+
+/** Keys that this broker has. */
+function known(entries: Readonly<Record<string, string | number>>): Readonly<Record<string, string | number>> {
+  return Object.fromEntries(Object.entries(entries).filter(([key]) => brokerConfig.names.has(key)));
+}

@@ -1,0 +1,91 @@
+/**
+ * What one replica's log holds, as told by the calls that were made of it: the simulator's own copy,
+ * which costs no reading. It outlives the processes; whoever opens the log says where it ended.
+ */
+import { decodeRecords, splitBatches } from '@barnabas/protocol';
+import type { BatchHeader } from '@barnabas/protocol';
+
+export interface ShadowBatch {
+  readonly baseOffset: number;
+  /** Exclusive. */
+  readonly endOffset: number;
+  readonly leaderEpoch: number;
+  /** Equal for batches that are equal byte for byte. */
+  readonly print: string;
+  /** The value of each record, in order. */
+  readonly values: readonly string[];
+}
+
+export class ReplicaLog {
+  #batches: ShadowBatch[] = [];
+  #startOffset = 0;
+
+  get endOffset(): number {
+    return this.#batches.at(-1)?.endOffset ?? this.#startOffset;
+  }
+
+  /** A leader has given these batches their places. */
+  ledBatches(batches: Buffer, baseOffset: number, leaderEpoch: number): void {
+    let next = baseOffset;
+    for (const { header, bytes } of splitBatches(batches)) {
+      this.#add(shadowOf(header, bytes, next, leaderEpoch));
+      next += header.lastOffsetDelta + 1;
+    }
+  }
+
+  followedBatches(batches: Buffer): void {
+    for (const { header, bytes } of splitBatches(batches)) {
+      this.#add(shadowOf(header, bytes, header.baseOffset, header.partitionLeaderEpoch));
+    }
+  }
+
+  /** Whatever reaches the offset is gone. */
+  cutTo(offset: number): void {
+    while ((this.#batches.at(-1)?.endOffset ?? 0) > offset) this.#batches.pop();
+    this.#startOffset = Math.min(this.#startOffset, offset);
+  }
+
+  beginAt(offset: number): void {
+    this.#batches = [];
+    this.#startOffset = offset;
+  }
+
+  /** The batches from one that begins at or after `from` up to `to`. */
+  between(from: number, to: number): readonly ShadowBatch[] {
+    const first = this.#firstAt(from);
+    let last = first;
+    while ((this.#batches[last]?.endOffset ?? Infinity) <= to) last += 1;
+    return this.#batches.slice(first, last);
+  }
+
+  #firstAt(offset: number): number {
+    let low = 0;
+    let high = this.#batches.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#batches[middle]?.baseOffset ?? 0) < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #add(batch: ShadowBatch): void {
+    if (this.#batches.length === 0) this.#startOffset = batch.baseOffset;
+    this.#batches.push(batch);
+  }
+}
+
+function shadowOf(header: BatchHeader, bytes: Buffer, baseOffset: number, leaderEpoch: number): ShadowBatch {
+  const endOffset = baseOffset + header.lastOffsetDelta + 1;
+  // The CRC covers everything but base offset and leader epoch.
+  const print = `${baseOffset}-${endOffset}@${leaderEpoch}:${header.crc}:${header.sizeInBytes}`;
+  const values = decodeRecords(bytes).map(({ value }) => (value === null ? '' : markIn(value)));
+  return { baseOffset, endOffset, leaderEpoch, print, values };
+}
+
+/** A record's value without its padding. */
+export function markIn(value: Uint8Array): string {
+  const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  const at = text.indexOf(' ');
+  return at < 0 ? text : text.slice(0, at);
+}
