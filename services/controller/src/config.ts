@@ -48,6 +48,22 @@ export const controllerConfig = defineConfig(
       doc: 'Whether a topic that a client asks about, and lets be created, is created.',
     }),
     'delete.topic.enable': key(boolean(), { default: true, doc: 'Whether topics can be deleted.' }),
+    'auto.leader.rebalance.enable': key(boolean(), {
+      default: true,
+      doc: 'Whether leaderships go back to preferred leaders by themselves.',
+    }),
+    'leader.imbalance.check.interval.seconds': key(integer({ min: 1 }), {
+      default: 300,
+      doc: 'Seconds between two looks at which leaderships should go back, with auto.leader.rebalance.enable.',
+    }),
+    'leader.imbalance.per.broker.percentage': key(integer({ min: 0, max: 100 }), {
+      default: 10,
+      doc: 'Leaderships go back to a broker when it lacks more than this share of those that are its own by preference.',
+    }),
+    'min.insync.replicas': key(integer({ min: 1 }), {
+      default: 1,
+      doc: `${topicDefaultKeys['min.insync.replicas'].doc} The controller goes by it in elections: it should be the same on brokers and controllers.`,
+    }),
     'unclean.leader.election.enable': key(boolean(), {
       default: false,
       doc: topicDefaultKeys['unclean.leader.election.enable'].doc,
@@ -77,12 +93,18 @@ export function settingsOf(config: ControllerConfig): ControllerSettings {
     autoCreateTopics: config['auto.create.topics.enable'],
     deleteTopics: config['delete.topic.enable'],
     sessionTimeoutMs: config['broker.session.timeout.ms'],
+    autoLeaderRebalance: config['auto.leader.rebalance.enable'],
+    leaderImbalanceCheckMs: config['leader.imbalance.check.interval.seconds'] * 1000,
+    leaderImbalancePercentage: config['leader.imbalance.per.broker.percentage'],
     defaults: defaultsOf(config),
   };
 }
 
 function defaultsOf(config: ControllerConfig): ConfiguredBroker {
-  const name = 'unclean.leader.election.enable';
-  const entries = dynamicBrokerConfig.entries(dynamicBrokerConfig.parse({ [name]: config[name] }));
+  const given = {
+    'min.insync.replicas': config['min.insync.replicas'],
+    'unclean.leader.election.enable': config['unclean.leader.election.enable'],
+  };
+  const entries = dynamicBrokerConfig.entries(dynamicBrokerConfig.parse(given));
   return { id: '', entries: new Map(entries.map((entry) => [entry.key, entry])) };
 }

@@ -66,7 +66,7 @@ class ControllerRole implements Role {
     });
     options.observer?.(this.#runtime);
     this.#quorum = quorumTransport(options);
-    const services = [controllerService(this.#runtime), adminService(this.#runtime)];
+    const services = [controllerService(this.#runtime), adminService(this.#runtime, options.connector)];
     this.services = this.#quorum === undefined ? services : [...services, this.#quorum.service];
     registerMetrics(environment.metrics, this.#runtime);
   }

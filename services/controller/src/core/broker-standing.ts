@@ -3,11 +3,11 @@ import type { BrokerImage, MetadataImage } from '@barnabas/metadata';
 
 /** Neither fenced nor in controlled shutdown: may lead, and may join an ISR. */
 export function serves(broker: BrokerImage | undefined): boolean {
-  return isUp(broker) && !broker.inControlledShutdown;
+  return broker !== undefined && !broker.fenced && !broker.inControlledShutdown;
 }
 
 /** Heard from, also while it is on its way out: it may stay what it is, but becomes nothing new. */
-export function isUp(broker: BrokerImage | undefined): broker is BrokerImage {
+export function isUp(broker: BrokerImage | undefined): boolean {
   return broker !== undefined && !broker.fenced;
 }
 

@@ -22,7 +22,7 @@ function change(resource: v1.ConfigResource | undefined, ...ops: readonly Op[]):
 }
 
 function alter(...resources: v1.AlterConfigsResource[]): (v1.Error | undefined)[] {
-  const results = core.run(alterConfigs(core.image, { resources, validateOnly: false }));
+  const results = core.run(alterConfigs(core.image, { resources, validateOnly: false }, core.settings.defaults));
   return results.map(({ error }) => error);
 }
 
@@ -144,7 +144,9 @@ test('a resource is named once, and validation alone changes nothing', () => {
   const twice = alter(change(topic, ['retention.ms', SET, '1']), change(topic, ['segment.ms', SET, '1']));
   expect(twice.map((error) => error?.code)).toEqual([ErrorCode.INVALID_REQUEST, ErrorCode.INVALID_REQUEST]);
   const resources = [change(topic, ['retention.ms', SET, '1'])];
-  expect(alterConfigs(core.image, { resources, validateOnly: true }).units).toEqual([]);
+  expect(alterConfigs(core.image, { resources, validateOnly: true }, core.settings.defaults).units).toEqual([]);
   const many = Array.from({ length: 10_001 }, () => change(topic));
-  expect(() => alterConfigs(core.image, { resources: many, validateOnly: false })).toThrow(/at most 10000/);
+  expect(() => alterConfigs(core.image, { resources: many, validateOnly: false }, core.settings.defaults)).toThrow(
+    /at most 10000/,
+  );
 });

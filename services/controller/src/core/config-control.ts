@@ -7,15 +7,20 @@
  * nearest known one; a value that is not allowed; APPEND and SUBTRACT on what is no list).
  */
 import { checkedConfigValue, describeConfigKey } from '@barnabas/metadata';
-import type { ConfigResource, MetadataImage } from '@barnabas/metadata';
+import type { ConfigResource, ConfiguredBroker, MetadataImage } from '@barnabas/metadata';
 import { BarnabasError, internal, v1 } from '@barnabas/protocol';
+import { planConfigChange } from './config-effects.js';
 import { Plan, answer, refusal } from './decision.js';
 import type { Decision } from './decision.js';
 import { MAX_CONFIG_RESOURCES_PER_REQUEST, MAX_CONFIG_VALUE_LENGTH } from './limits.js';
 
 type Results = v1.IncrementalAlterConfigsResult[];
 
-export function alterConfigs(image: MetadataImage, request: v1.IncrementalAlterConfigsRequest): Decision<Results> {
+export function alterConfigs(
+  image: MetadataImage,
+  request: v1.IncrementalAlterConfigsRequest,
+  defaults: ConfiguredBroker,
+): Decision<Results> {
   if (request.resources.length > MAX_CONFIG_RESOURCES_PER_REQUEST) {
     throw new BarnabasError(
       'INVALID_REQUEST',
@@ -30,7 +35,8 @@ export function alterConfigs(image: MetadataImage, request: v1.IncrementalAlterC
       if ((counts.get(idOf(resource)) ?? 0) > 1) {
         throw new BarnabasError('INVALID_REQUEST', 'the request names this resource more than once');
       }
-      plan.add(recordsFor(plan.image, existing(plan.image, resource), ops));
+      const changed = existing(plan.image, resource);
+      planConfigChange(plan, changed, recordsFor(plan.image, changed, ops), defaults);
       return { resource, error: undefined };
     } catch (error) {
       return { resource, error: refusal(error) };

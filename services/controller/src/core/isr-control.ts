@@ -19,16 +19,15 @@
  * INVALID_REQUEST (too many replicas). Replicas of topics that are gone, or that the broker does not
  * hold any more, are passed over.
  */
-import { REPLICATION_METADATA_VERSION } from '@barnabas/metadata';
 import type { BrokerImage, ConfiguredBroker, MetadataImage, PartitionImage } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
 import type { internal, v1 } from '@barnabas/protocol';
 import { serves } from './broker-standing.js';
 import { Plan, refusal } from './decision.js';
 import type { Decision, Unit } from './decision.js';
-import { PartitionElections, isReplicationServed } from './leader-election.js';
+import { PartitionElections, checkReplicationServed } from './leader-election.js';
 import type { PartitionAt } from './leader-election.js';
-import { MAX_PARTITIONS_PER_REQUEST } from './limits.js';
+import { checkPartitionCount } from './partition-names.js';
 
 /** `broker`: the sender, whose epoch has been checked. */
 export function alterPartitions(
@@ -37,7 +36,8 @@ export function alterPartitions(
   entries: readonly internal.AlterPartitionEntry[],
   defaults: ConfiguredBroker,
 ): Decision<internal.AlterPartitionResult[]> {
-  checkRequest(image, entries.length);
+  checkReplicationServed(image);
+  checkPartitionCount(entries.length);
   const plan = new Plan(image);
   const elections = new PartitionElections(image, defaults);
   const named = timesNamed(entries);
@@ -69,7 +69,8 @@ export function reportOffline(
   replicas: readonly internal.OfflineReplica[],
   defaults: ConfiguredBroker,
 ): Decision<void> {
-  checkRequest(image, replicas.length);
+  checkReplicationServed(image);
+  checkPartitionCount(replicas.length);
   const plan = new Plan(image);
   const elections = new PartitionElections(image, defaults);
   const units: Unit[] = [];
@@ -96,21 +97,6 @@ export function reportOffline(
 function affirmation({ topic, number, partition }: PartitionAt): internal.MetadataRecord {
   const partitionChange = { topicId: topic.id, partition: number, isr: { ids: [...partition.isr] } };
   return { record: { $case: 'partitionChange', partitionChange } };
-}
-
-function checkRequest(image: MetadataImage, partitions: number): void {
-  if (!isReplicationServed(image)) {
-    throw new BarnabasError(
-      'UNSUPPORTED_VERSION',
-      `replication needs metadata.version ${REPLICATION_METADATA_VERSION}: raise it with UpdateFeatures`,
-    );
-  }
-  if (partitions > MAX_PARTITIONS_PER_REQUEST) {
-    throw new BarnabasError(
-      'INVALID_REQUEST',
-      `the request names ${partitions} partitions, at most ${MAX_PARTITIONS_PER_REQUEST} are allowed: use several`,
-    );
-  }
 }
 
 interface Named {

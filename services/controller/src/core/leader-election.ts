@@ -4,6 +4,7 @@
  */
 import { METADATA_VERSION, REPLICATION_METADATA_VERSION } from '@barnabas/metadata';
 import type { ConfiguredBroker, MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
+import { BarnabasError } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import { standingsOf } from './broker-standing.js';
 import type { Standings } from './broker-standing.js';
@@ -22,6 +23,15 @@ export interface PartitionAt {
 /** Whether the metadata log may hold what replication needs. */
 export function isReplicationServed(image: MetadataImage): boolean {
   return (image.features.get(METADATA_VERSION) ?? 0) >= REPLICATION_METADATA_VERSION;
+}
+
+/** Throws UNSUPPORTED_VERSION. */
+export function checkReplicationServed(image: MetadataImage): void {
+  if (isReplicationServed(image)) return;
+  throw new BarnabasError(
+    'UNSUPPORTED_VERSION',
+    `replication needs metadata.version ${REPLICATION_METADATA_VERSION}: raise it with UpdateFeatures`,
+  );
 }
 
 /** What partitions of one image become, with whatever they have in common looked up once. */

@@ -53,6 +53,47 @@ export function placeReplicas(request: PlacementRequest): number[][] {
   return Array.from({ length: request.partitions }, () => placePartition(candidates, request));
 }
 
+export interface MoverOptions {
+  /** Those that may take replicas. */
+  readonly brokers: readonly PlacementBroker[];
+  /** The topic's replica lists, for evenness. */
+  readonly existing: readonly (readonly number[])[];
+  readonly random: Random;
+}
+
+/** Finds other places for replicas that must leave where they are, by the same order of preference. */
+export class ReplicaMover {
+  readonly #candidates: readonly Candidate[];
+
+  constructor(private readonly options: MoverOptions) {
+    this.#candidates = candidatesOf(options.brokers);
+    for (const replicas of options.existing) countExisting(this.#candidates, replicas);
+  }
+
+  /**
+   * The list with another broker that serves in the place of each that leaves; undefined if there are
+   * too few.
+   */
+  move(replicas: readonly number[], leaving: readonly number[]): readonly number[] | undefined {
+    const moved = [...replicas];
+    for (const [index, id] of replicas.entries()) {
+      if (!leaving.includes(id)) continue;
+      const chosen = this.#candidates.filter((candidate) => moved.includes(candidate.id) && candidate.id !== id);
+      const free = this.#candidates.filter(
+        (candidate) => candidate.serving && !moved.includes(candidate.id) && !leaving.includes(candidate.id),
+      );
+      const best = pick(free, (candidate) => rankFor(candidate, chosen), this.options.random);
+      if (best === undefined) return undefined;
+      moved[index] = best.id;
+    }
+    for (const candidate of this.#candidates) {
+      if (moved.includes(candidate.id) && !replicas.includes(candidate.id)) take(candidate);
+      if (replicas.includes(candidate.id) && !moved.includes(candidate.id)) giveBack(candidate);
+    }
+    return moved;
+  }
+}
+
 function candidatesOf(brokers: readonly PlacementBroker[]): readonly Candidate[] {
   const sizes = new Map<string, number>();
   for (const { rack } of brokers) sizes.set(rack, (sizes.get(rack) ?? 0) + 1);
@@ -73,6 +114,11 @@ function countExisting(candidates: readonly Candidate[], replicas: readonly numb
 function take(candidate: Candidate): void {
   candidate.replicas++;
   candidate.home.replicas++;
+}
+
+function giveBack(candidate: Candidate): void {
+  candidate.replicas--;
+  candidate.home.replicas--;
 }
 
 function placePartition(candidates: readonly Candidate[], { replicationFactor, random }: PlacementRequest): number[] {

@@ -12,6 +12,12 @@ export interface ControllerSettings {
   readonly deleteTopics: boolean;
   /** broker.session.timeout.ms. */
   readonly sessionTimeoutMs: number;
-  /** The controller's own defaults for topics; only unclean.leader.election.enable matters here. */
+  /** auto.leader.rebalance.enable. */
+  readonly autoLeaderRebalance: boolean;
+  /** leader.imbalance.check.interval.seconds, in milliseconds. */
+  readonly leaderImbalanceCheckMs: number;
+  /** leader.imbalance.per.broker.percentage. */
+  readonly leaderImbalancePercentage: number;
+  /** The controller's own defaults for topics; only min.insync.replicas and unclean.leader.election.enable matter here. */
   readonly defaults: ConfiguredBroker;
 }

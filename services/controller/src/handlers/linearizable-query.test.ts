@@ -44,8 +44,8 @@ beforeEach(async () => {
   runtime.onLeadership(1);
   await runtime.active;
   const local = new LocalNetwork();
-  local.register(ADDRESS, [adminService(runtime)]);
   connector = createConnector({ local });
+  local.register(ADDRESS, [adminService(runtime, connector)]);
 });
 
 afterEach(() => {

@@ -8,15 +8,23 @@
  *   C3  a fault (`onFault`) ends the role; nothing is decided or answered with success after it
  */
 import { deferred } from '@barnabas/common';
-import type { Logger } from '@barnabas/common';
+import type { Logger, Random } from '@barnabas/common';
 import { SnapshotLoader } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
 import { BarnabasError, internal } from '@barnabas/protocol';
 import type { AppliedEntry, RaftNode, StateMachine, StoredSnapshot } from '@barnabas/raft';
 import type { Environment } from '@barnabas/rpc';
-import { BrokerSessions, ClusterControl, Timeline, TopicControl, bootstrapCluster } from '../core/index.js';
-import type { ControllerSettings, Decision } from '../core/index.js';
+import {
+  BrokerSessions,
+  ClusterControl,
+  Timeline,
+  TopicControl,
+  bootstrapCluster,
+  rebalanceLeaders,
+} from '../core/index.js';
+import type { ControllerSettings, Decision, Rebalance } from '../core/index.js';
 import { decodeCommand, encodeSnapshot } from './command.js';
+import { LeaderBalance } from './leader-balance.js';
 import { MetadataFeeds } from './metadata-feeds.js';
 import { quorumView } from './quorum-view.js';
 import { SessionWatch } from './session-watch.js';
@@ -39,6 +47,7 @@ export class ControllerRuntime implements StateMachine {
   readonly feeds: MetadataFeeds;
   readonly #queue: WriteQueue;
   readonly #watch: SessionWatch;
+  readonly #balance: LeaderBalance;
   readonly #logger: Logger;
   readonly #active = deferred<void>();
   #raft: RaftNode | undefined;
@@ -66,6 +75,12 @@ export class ControllerRuntime implements StateMachine {
       timers: environment.timers,
       timeoutMs: settings.sessionTimeoutMs,
       expire: () => this.#expireSessions(),
+    });
+    this.#balance = new LeaderBalance({
+      timers: environment.timers,
+      logger: environment.logger,
+      intervalMs: settings.leaderImbalanceCheckMs,
+      rebalance: () => this.#rebalanceLeaders(),
     });
   }
 
@@ -96,6 +111,10 @@ export class ControllerRuntime implements StateMachine {
 
   get raft(): RaftNode | undefined {
     return this.#raft;
+  }
+
+  get random(): Random {
+    return this.options.environment.random;
   }
 
   now(): number {
@@ -167,6 +186,7 @@ export class ControllerRuntime implements StateMachine {
 
   onLeadership(term: number | undefined): void {
     this.#watch.stop();
+    this.#balance.stop();
     this.#queue.deactivate();
     this.timeline.dropStaged();
     if (term !== undefined) this.#activate(term);
@@ -177,6 +197,7 @@ export class ControllerRuntime implements StateMachine {
   /** Ends everything that may still call back. */
   stop(): void {
     this.#watch.stop();
+    this.#balance.stop();
     this.#queue.deactivate();
     this.feeds.stop();
   }
@@ -195,6 +216,7 @@ export class ControllerRuntime implements StateMachine {
         const { offset } = this.timeline.committed;
         this.#logger.info('This controller is active', { term, clusterId, offset });
         this.#watch.arm();
+        if (this.isActive && this.settings.autoLeaderRebalance) this.#balance.start();
         this.#active.resolve();
       })
       .catch((error: unknown) => this.#superseded(error));
@@ -212,6 +234,15 @@ export class ControllerRuntime implements StateMachine {
         this.#watch.arm();
       })
       .catch((error: unknown) => this.#superseded(error));
+  }
+
+  async #rebalanceLeaders(): Promise<Rebalance | undefined> {
+    try {
+      return await this.submit((image) => rebalanceLeaders(image, this.settings), NO_DEADLINE_MS);
+    } catch (error) {
+      this.#superseded(error);
+      return undefined;
+    }
   }
 
   /** What this controller wanted as leader was refused because it is none any more: the next one will do it. */
