@@ -35,4 +35,5 @@ export type { CoreStatus, ReadOptions } from './raft-core.js';
 export { Rules } from './rules.js';
 export type { Elector } from './rules.js';
 export * from './types.js';
+export { majorityOf } from './voters.js';
 export type { Voters } from './voters.js';

@@ -52,7 +52,8 @@ class CatchUp {
 
   reached(matchIndex: number, lastIndex: number, electionTicks: number): void {
     if (matchIndex < this.#target) return;
-    this.isDone = this.#ticks <= electionTicks;
+    // Where nothing more has come meanwhile, the next round is over as it begins.
+    this.isDone = this.#ticks <= electionTicks || matchIndex >= lastIndex;
     this.#target = lastIndex;
     this.#ticks = 0;
   }

@@ -5,6 +5,9 @@
  * that it knows of, and its bootstrap servers; again and again it announces itself to all of them.
  * Whoever leads sends it the log from then on. The answers say who votes, so that it finds all voters
  * by one that it was given; once it is a learner, its own log says so as well.
+ *
+ * A voter that knows of no leader for long does the same: it may have been removed while it was away,
+ * and then nobody calls it any more, or answers when it stands for election.
  */
 import type { Timer, Timers } from '@barnabas/common';
 import { isSame } from '../core/index.js';
@@ -20,7 +23,11 @@ export interface DiscoveryPorts {
   readonly connect: (targets: readonly DialTarget[]) => void;
   readonly send: (message: Announce) => void;
   readonly term: () => number;
+  readonly knowsLeader: () => boolean;
 }
+
+/** So many intervals without a leader are more than an election takes. */
+const LOST_AFTER_INTERVALS = 10;
 
 export class Discovery {
   #configuration: Configuration | undefined;
@@ -28,6 +35,7 @@ export class Discovery {
   #told: readonly Member[] = [];
   #targets = '';
   #timer: Timer | undefined;
+  #intervalsWithoutLeader = 0;
 
   constructor(readonly ports: DiscoveryPorts) {}
 
@@ -58,7 +66,9 @@ export class Discovery {
     this.#connect();
   }
 
-  get #votes(): boolean {
+  /** A voter in touch with the others. */
+  get #belongs(): boolean {
+    if (this.#intervalsWithoutLeader >= LOST_AFTER_INTERVALS) return false;
     return this.#configuration?.voters.some((voter) => isSame(voter, this.ports.self)) === true;
   }
 
@@ -74,21 +84,23 @@ export class Discovery {
     const { self, bootstrapServers } = this.ports;
     const others = (members: readonly Member[]): Member[] =>
       members.filter(({ id, endpoint }) => id !== self.id && endpoint !== self.endpoint);
-    if (this.#votes)
+    if (this.#belongs)
       return others(this.voters)
         .filter(({ id }) => id > self.id)
         .map(target);
     const known = new Map<string, DialTarget>();
     for (const endpoint of bootstrapServers)
       if (endpoint !== self.endpoint) known.set(endpoint, { endpoint, id: undefined });
-    for (const member of [...others(this.#told), ...others(this.voters)]) known.set(member.endpoint, target(member));
+    for (const member of [...others(this.voters), ...others(this.#told)]) known.set(member.endpoint, target(member));
     return [...known.values()];
   }
 
   #announce(): void {
-    const { self, timers, intervalMs, send, term } = this.ports;
+    const { self, timers, intervalMs, send, term, knowsLeader } = this.ports;
     this.#timer = timers.after(intervalMs, () => this.#announce());
-    if (this.#votes) return;
+    this.#intervalsWithoutLeader = knowsLeader() ? 0 : this.#intervalsWithoutLeader + 1;
+    this.#connect();
+    if (this.#belongs) return;
     for (const { endpoint: toEndpoint } of this.#wanted()) {
       const sender = { from: self.id, fromDirectory: self.directoryId, endpoint: self.endpoint };
       send({ type: 'announce', ...sender, term: term(), toEndpoint });

@@ -126,6 +126,7 @@ export class RaftDriver implements RaftNode {
       intervalMs: Math.ceil(config.electionTimeoutMs / 2),
       connect: (targets) => parts.transport?.connect(targets),
       term: () => core.status.term,
+      knowsLeader: () => core.status.leaderId !== undefined,
     });
     this.#membership = new Membership({
       ...{ self, core, timers },

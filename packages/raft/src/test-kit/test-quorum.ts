@@ -1,9 +1,10 @@
 /** Whole nodes on memory stores, a memory network and virtual time. */
 import { present, SeededRandom, silentLogger, VirtualTime } from '@barnabas/common';
+import type { Timer, Timers } from '@barnabas/common';
 import { MemoryStoreFactory } from '@barnabas/store';
 import type { MemoryStore } from '@barnabas/store';
 import { startRaft } from '../start-raft.js';
-import type { RaftConfig, RaftNode } from '../types.js';
+import type { RaftConfig, RaftNode, RaftOptions } from '../types.js';
 import { Journal } from './journal.js';
 import { MemoryNetwork } from './memory-network.js';
 
@@ -12,6 +13,30 @@ export interface QuorumNode {
   readonly node: RaftNode;
   readonly journal: Journal;
   readonly store: MemoryStore;
+  readonly timers: FreezingTimers;
+}
+
+/** Timers of a process that can be made to stand still: what falls due meanwhile fires when it goes on. */
+class FreezingTimers implements Timers {
+  #frozen: (() => void)[] | undefined;
+
+  constructor(readonly timers: Timers) {}
+
+  after(delayMs: number, callback: () => void): Timer {
+    return this.timers.after(delayMs, () => {
+      if (this.#frozen === undefined) callback();
+      else this.#frozen.push(callback);
+    });
+  }
+
+  freeze(): () => void {
+    this.#frozen = [];
+    return () => {
+      const due = this.#frozen ?? [];
+      this.#frozen = undefined;
+      for (const callback of due) callback();
+    };
+  }
 }
 
 /** Lets everything happen that needs no time. */
@@ -43,26 +68,37 @@ export class TestQuorum {
     return Array.from({ length: this.size }, (_, at) => at + 1);
   }
 
-  async start(id: number): Promise<QuorumNode> {
+  /** A voter from the beginning, or a node that has been started before. */
+  start(id: number): Promise<QuorumNode> {
+    return this.#start(id, {
+      initialVoters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
+    });
+  }
+
+  /** A node without a vote, that knows the addresses of others. */
+  join(id: number, knows: readonly number[]): Promise<QuorumNode> {
+    return this.#start(id, { bootstrapServers: knows.map((other) => `host-${other}:7800`) });
+  }
+
+  async #start(id: number, options: Pick<RaftOptions, 'initialVoters' | 'bootstrapServers'>): Promise<QuorumNode> {
     const store = await this.disks.open(`node-${id}`);
     const journal = new Journal();
+    const timers = new FreezingTimers(this.time);
     const node = await startRaft({
-      nodeId: id,
-      clusterId: 'test',
-      endpoint: `host-${id}:7800`,
-      initialVoters: this.ids.map((voter) => ({ id: voter, endpoint: `host-${voter}:7800` })),
-      store,
+      ...{ nodeId: id, clusterId: 'test', endpoint: `host-${id}:7800`, store },
       transport: this.network.transport(id, `host-${id}:7800`),
-      clock: this.time,
-      timers: this.time,
-      random: this.random,
-      logger: silentLogger,
-      stateMachine: journal,
-      config: this.config,
+      ...{ clock: this.time, timers, random: this.random, logger: silentLogger },
+      ...{ stateMachine: journal, config: this.config },
+      ...options,
     });
-    const started = { id, node, journal, store };
+    const started = { id, node, journal, store, timers };
     this.nodes.set(id, started);
     return started;
+  }
+
+  /** Time passes for the node, and none of its timers fires. Returns what lets it go on. */
+  freeze(id: number): () => void {
+    return this.get(id).timers.freeze();
   }
 
   /** The machine of a node dies. */

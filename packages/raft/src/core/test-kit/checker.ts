@@ -5,25 +5,33 @@
  *   election safety        a term has one leader; a node gives one vote in a term, crashes included
  *   leader completeness    whoever begins to lead holds every committed entry
  *   commit by own term     a leader's commit index only moves to an entry of its own term
- *   durability             what a leader commits is on the disks of a majority at that moment
+ *   durability             what a leader commits is on the disks of a majority of the voters at that
+ *                          moment, by the configuration that it commits by
+ *   one at a time          a configuration differs from the one before by one member at most
+ *   only voters stand      nobody asks for votes but voters of its last configuration, or of the one before
  *   log matching           an entry, named by index and term, has one content and one predecessor
  *   state-machine safety   all nodes apply the same entries in the same order
  *   linearizable reads     a barrier is proven at no less than what was committed when it was asked for
  */
 import { assert, present } from '@barnabas/common';
-import type { Entry, Message, NodeId, PersistGroup, Ready } from '../index.js';
+import { decodeConfiguration, isMembershipChange, isSame, majorityOf } from '../index.js';
+import type { Configuration, Entry, Message, NodeId, PersistGroup, Ready } from '../index.js';
 import { describeEntry } from './describe.js';
-import type { TestNode } from './test-node.js';
+import { holds } from './test-node.js';
+import type { Disk, TestNode } from './test-node.js';
 
 export class Checker {
   readonly #leaders = new Map<number, NodeId>();
   readonly #votes = new Map<string, NodeId>();
+  /** The last term that a node has led since it started. */
+  readonly #led = new Map<NodeId, number>();
   readonly #entries = new Map<string, string>();
   /** Terms of committed entries, by index; index 0 is the beginning. */
   readonly #committed: number[] = [0];
   readonly #applied: string[] = [];
   readonly #commitSeen = new Map<NodeId, number>();
   readonly #reads = new Map<number, number>();
+  readonly #lostDisks = new Map<string, Disk>();
 
   constructor(readonly nodes: readonly TestNode[]) {}
 
@@ -34,6 +42,14 @@ export class Checker {
 
   restarted(node: TestNode): void {
     this.#commitSeen.delete(node.id);
+    this.#led.delete(node.id);
+  }
+
+  /** A disk is gone for good; what it had acknowledged may still be counted. */
+  lost(node: TestNode): void {
+    const { member } = node;
+    this.#lostDisks.set(member.directoryId, node.replaceDisk());
+    this.restarted(node);
   }
 
   asked(readId: number): void {
@@ -41,17 +57,18 @@ export class Checker {
   }
 
   /** Messages that leave a node. */
-  sent(messages: readonly Message[]): void {
+  sent(node: TestNode, messages: readonly Message[]): void {
     for (const message of messages) {
-      if (message.type !== 'voteResponse' || !message.granted) continue;
-      this.#voted(message.from, message.term, message.to);
+      if (message.type === 'voteResponse' && message.granted) this.#voted(message, message.to);
+      else if (message.type === 'preVote' || message.type === 'vote') this.#checkStands(node);
     }
   }
 
   /** A node's own vote, which it sends to nobody. */
   stored(node: TestNode, group: PersistGroup): void {
     const { hardState } = group;
-    if (hardState?.votedFor === node.id) this.#voted(node.id, hardState.term, node.id);
+    if (hardState?.votedFor !== node.id) return;
+    this.#voted({ from: node.id, fromDirectory: node.member.directoryId, term: hardState.term }, node.id);
   }
 
   ready(node: TestNode, ready: Ready): void {
@@ -67,15 +84,35 @@ export class Checker {
   check(node: TestNode): void {
     if (!node.running) return;
     const { role, term } = node.core.status;
-    if (role === 'leader') this.#leads(node, term);
-    this.#checkCommit(node, role === 'leader');
+    if (role === 'leader') {
+      this.#leads(node, term);
+      this.#led.set(node.id, term);
+    }
+    // Also one that has just committed its own removal, and leads no more.
+    this.#checkCommit(node, this.#led.get(node.id) === term);
   }
 
-  #voted(voter: NodeId, term: number, candidate: NodeId): void {
-    const key = `${voter} in ${term}`;
+  #voted(
+    { from, fromDirectory, term }: { readonly from: NodeId; readonly fromDirectory: string; readonly term: number },
+    candidate: NodeId,
+  ): void {
+    const key = `${fromDirectory} in ${term}`;
     const other = this.#votes.get(key) ?? candidate;
-    assert(other === candidate, 'a node votes once in a term', { voter, term, candidate, other });
+    assert(other === candidate, 'a node votes once in a term', { voter: from, term, candidate, other });
     this.#votes.set(key, candidate);
+  }
+
+  #checkStands(node: TestNode): void {
+    if (!node.running) return;
+    const { configuration, configurationIndex, snapshot } = node.core.status;
+    const before =
+      configurationIndex > snapshot.index ? node.core.configurationAt(configurationIndex - 1) : configuration;
+    const voters = [...configuration.voters, ...before.voters];
+    assert(
+      voters.some((voter) => isSame(voter, node.member)),
+      'only voters stand for election',
+      { id: node.id, configuration: JSON.stringify(configuration) },
+    );
   }
 
   #leads(node: TestNode, term: number): void {
@@ -107,14 +144,19 @@ export class Checker {
         assert(leads, 'the leader commits first', { id: node.id, index });
       }
       assert(known === undefined || known === term, 'a committed entry stays', { id: node.id, index, known, term });
-      if (leads) this.#checkDurable(index, term);
+      if (leads) this.#checkDurable(node, index, term);
     }
   }
 
-  #checkDurable(index: number, term: number): void {
-    const holders = this.nodes.filter((node) => node.holdsOnDisk(index, term)).length;
-    const majority = Math.floor(this.nodes.length / 2) + 1;
-    assert(holders >= majority, 'a committed entry is on the disks of a majority', { index, term, holders });
+  #checkDurable(leader: TestNode, index: number, term: number): void {
+    const { voters } = leader.core.status.configuration;
+    const holders = voters.filter((voter) => {
+      const lost = this.#lostDisks.get(voter.directoryId);
+      if (lost !== undefined) return holds(lost, index, term);
+      return this.nodes.some((node) => isSame(node.member, voter) && node.holdsOnDisk(index, term));
+    }).length;
+    const enough = holders >= majorityOf(voters.length);
+    assert(enough, 'a committed entry is on the disks of a majority', { index, term, holders, voters: voters.length });
   }
 
   #match(node: TestNode, entry: Entry): void {
@@ -123,6 +165,24 @@ export class Checker {
     const known = this.#entries.get(key) ?? value;
     assert(known === value, 'logs match', { id: node.id, known, value });
     this.#entries.set(key, value);
+    if (isMembershipChange(entry.kind)) this.#checkChange(node, entry);
+  }
+
+  #checkChange(node: TestNode, entry: Entry): void {
+    const { snapshot } = node.core.status;
+    if (entry.index <= snapshot.index) return;
+    const after = present(decodeConfiguration(entry.command), 'configuration');
+    const before = node.core.configurationAt(entry.index - 1);
+    const names = ({ voters }: Configuration): string[] => voters.map(({ directoryId }) => directoryId);
+    const [old, now] = [names(before), names(after)];
+    // A node that follows from the beginning does not know the first voters of all.
+    if (old.length === 0) return;
+    const difference = [...old.filter((name) => !now.includes(name)), ...now.filter((name) => !old.includes(name))];
+    assert(difference.length <= 1, 'the voters change one at a time', {
+      index: entry.index,
+      old: old.join(),
+      now: now.join(),
+    });
   }
 
   #checkApplied(node: TestNode): void {

@@ -3,7 +3,7 @@
  * disk holds what was stored when the node crashes; the group under way may get lost or not.
  */
 import { present } from '@barnabas/common';
-import { NO_MEMBERS, RaftCore, Rules } from '../index.js';
+import { decodeConfiguration, isMembershipChange, NO_MEMBERS, RaftCore, Rules } from '../index.js';
 import type {
   Configuration,
   CoreOptions,
@@ -86,12 +86,14 @@ export class TestNode {
     this.applied = [...content];
   }
 
-  /** A crash that takes the disk with it. What starts next is formatted anew, as an observer, under another directory id. */
-  replaceDisk(): void {
+  /** A crash that takes the disk with it. What starts next is formatted anew, as an observer, under another directory id. Returns the lost one. */
+  replaceDisk(): Disk {
     this.crash();
+    const lost = this.disk;
     this.disk = emptyDisk(NO_MEMBERS);
     this.#disks++;
     this.options = { ...this.options, directoryId: this.member.directoryId };
+    return lost;
   }
 
   /** `stored`: the group under way reaches the disk, though nobody hears of it. */
@@ -111,8 +113,8 @@ export class TestNode {
   }
 
   /** Takes a Ready and applies what is in it. The caller sends its messages and stores its group. */
-  ready(): Ready {
-    const ready = this.core.ready();
+  ready(now?: number): Ready {
+    const ready = this.core.ready(now);
     if (ready.persist !== undefined) this.group = ready.persist;
     if (ready.restore !== undefined) this.applied = [...this.disk.content];
     this.applied.push(...ready.committed);
@@ -146,10 +148,18 @@ export class TestNode {
     this.core.compact(this.disk.snapshot);
   }
 
+  /** Every configuration that its disk knows of. */
+  get configurations(): readonly Configuration[] {
+    const changes = this.disk.entries.filter(({ kind }) => isMembershipChange(kind));
+    return [
+      this.disk.configuration,
+      ...changes.map(({ command }) => present(decodeConfiguration(command), 'configuration')),
+    ];
+  }
+
   /** Whether the disk holds an entry, itself or in its snapshot. */
   holdsOnDisk(index: number, term: number): boolean {
-    if (index <= this.disk.snapshot.index) return this.disk.content[index - 1]?.term === term;
-    return this.disk.entries[index - this.disk.snapshot.index - 1]?.term === term;
+    return holds(this.disk, index, term);
   }
 
   #write({ snapshot, entries, hardState }: PersistGroup): void {
@@ -169,6 +179,11 @@ export class TestNode {
     }
     if (hardState !== undefined) disk.hardState = hardState;
   }
+}
+
+export function holds({ snapshot, content, entries }: Disk, index: number, term: number): boolean {
+  if (index <= snapshot.index) return content[index - 1]?.term === term;
+  return entries[index - snapshot.index - 1]?.term === term;
 }
 
 function emptyDisk(configuration: Configuration): Disk {
