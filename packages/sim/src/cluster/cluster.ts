@@ -60,6 +60,10 @@ export class Cluster extends Stage implements Surroundings {
     return this.controllers.find(({ isActive }) => isActive);
   }
 
+  imageAt(name: string): MetadataImage | undefined {
+    return this.controllers.find((one) => one.name === name)?.image;
+  }
+
   wentDown(name: string, hasLostPower: boolean): void {
     const broker = this.brokers.find((one) => one.name === name);
     if (broker !== undefined) this.#relaxed.wentDown(broker.id, hasLostPower);
@@ -74,7 +78,10 @@ export class Cluster extends Stage implements Surroundings {
       const { life, name, image, node, id } = broker;
       if (life === undefined) continue;
       if (image !== undefined) this.#images.look(life, name, image);
-      if (node !== undefined) this.#replicas.look({ id, node });
+      if (node === undefined) continue;
+      this.#replicas.look({ id, node });
+      if (this.plant.replica === undefined) continue;
+      for (const replica of node.driver.partitions()) this.plant.replica(replica, this);
     }
   }
 

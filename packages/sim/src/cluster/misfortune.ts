@@ -143,8 +143,8 @@ export class ClusterFate {
   }
 }
 
-/** The only replica of something has failed: nobody but the operator can do anything about it. */
+/** A log has failed: the operator starts its broker again. */
 function needsAPerson({ isServing, node }: BrokerNode): boolean {
   if (!isServing || node === undefined) return false;
-  return [...node.driver.partitions()].some(({ log, replicas }) => log.kind === 'offline' && replicas.length === 1);
+  return [...node.driver.partitions()].some(({ log }) => log.kind === 'offline');
 }

@@ -54,7 +54,7 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
   const maxLatencyMs = dice.pick([2, 5, 15]);
   return {
     ...{ controllers, brokers, producers: dice.between(1, 3), consumers: dice.between(1, 2) },
-    topics: planTopics(dice, brokers, needs.filter(isTopicNeed)),
+    topics: planTopics(dice, needs.filter(isTopicNeed)),
     misfortunes: CLUSTER_MISFORTUNES.filter((one) => dice.chance(0.4) || needs.includes(one)),
     misfortuneEveryMs: dice.between(200, 1500),
     latency: { maxReadMs: dice.between(0, 1), maxWriteMs: dice.between(0, 2), maxSyncMs: dice.between(0, 10) },

@@ -1,12 +1,9 @@
 /** What everybody in a simulated cluster finds around him. */
-import type { Stage } from '../kernel/stage.js';
 import type { Network } from './network/network.js';
-import type { ClusterPlan } from './plan.js';
-import type { ClusterPlant } from './plants/plant.js';
+import type { ClusterPlant, PlantSite } from './plants/plant.js';
 import type { Truth } from './truth/truth.js';
 
-export interface Surroundings extends Stage {
-  readonly plan: ClusterPlan;
+export interface Surroundings extends PlantSite {
   readonly network: Network;
   readonly truth: Truth;
   readonly plant: ClusterPlant;

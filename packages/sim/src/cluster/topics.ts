@@ -21,11 +21,11 @@ type Freedoms = Pick<TopicPlan, 'isRelaxed' | 'isUnclean' | 'isMortal'>;
 
 const NO_FREEDOM: Freedoms = { isRelaxed: false, isUnclean: false, isMortal: false };
 
-export function planTopics(dice: Dice, _brokers: number, needs: readonly TopicNeed[]): readonly TopicPlan[] {
-  const replicationFactor = 1;
+export function planTopics(dice: Dice, needs: readonly TopicNeed[]): readonly TopicPlan[] {
+  const replicationFactor = 3;
   const minIsr = needs.includes('minIsr1') ? 1 : needs.includes('minIsr2') ? 2 : dice.pick([1, 2]);
   const strict = topic(dice, 'strict', replicationFactor, minIsr, NO_FREEDOM);
-  const other = topic(dice, 'other', replicationFactor, dice.pick([1, 2]), {
+  const other = topic(dice, 'other', dice.pick([1, 2, 3]), dice.pick([1, 2]), {
     isRelaxed: dice.chance(0.3) || needs.includes('relaxed'),
     isUnclean: dice.chance(0.05),
     isMortal: dice.chance(0.3) || needs.includes('mortal'),

@@ -41,10 +41,7 @@ export class BrokerNode extends RoleNode {
       openLogs: (options) => this.#openLogs(options, factory),
       observer: {
         onMetadata: (source) => (this.#source = source),
-        onNode: (node) => {
-          this.#node = node;
-          plant.node?.(node, this.around);
-        },
+        onNode: (node) => (this.#node = node),
       },
     });
   }

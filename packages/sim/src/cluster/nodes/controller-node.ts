@@ -24,9 +24,9 @@ export class ControllerNode extends RoleNode {
   }
 
   protected make({ environment, connector, files }: LifeParts): Role {
-    const { plan } = this.around;
+    const { plan, plant } = this.around;
     return createController({
-      config: { ...plan.controllerConfig, 'node.id': this.id },
+      config: { ...plan.controllerConfig, ...plant.controllerConfig, 'node.id': this.id },
       ...{ environment, connector, store: files },
       observer: (runtime) => (this.#runtime = runtime),
     });

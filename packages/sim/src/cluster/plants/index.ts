@@ -1,5 +1,16 @@
 /** All planted bugs of a cluster. */
-import * as inLog from './log-plants.js';
+import {
+  acknowledgeBeforeFsync,
+  followerAcknowledgesOnAppend,
+  ignoreSequences,
+  truncateToHighWatermark,
+} from './log-plants.js';
+import * as inMessages from './message-plants.js';
 import type { ClusterPlant } from './plant.js';
+import * as inReplicas from './replica-plants.js';
 
-export const CLUSTER_PLANTS: readonly ClusterPlant[] = [...Object.values(inLog)];
+export const CLUSTER_PLANTS: readonly ClusterPlant[] = [
+  ...[acknowledgeBeforeFsync, followerAcknowledgesOnAppend, ignoreSequences, truncateToHighWatermark],
+  ...Object.values(inReplicas),
+  ...Object.values(inMessages),
+];

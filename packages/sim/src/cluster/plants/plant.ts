@@ -2,12 +2,21 @@
  * A planted bug: the real roles in surroundings that make them misbehave as a real bug would. Only
  * the simulator can turn one on; each is there to prove that a checker can fail.
  */
-import type { ReplicaNode } from '@barnabas/broker/parts';
+import type { ReplicaPartition } from '@barnabas/broker/parts';
+import type { ControllerConfig } from '@barnabas/controller';
 import type { LogManager } from '@barnabas/log';
+import type { MetadataImage } from '@barnabas/metadata';
 import type { StoreFactory } from '@barnabas/store';
-import type { Envelope } from '../network/call.js';
-import type { Need } from '../plan.js';
 import type { Stage } from '../../kernel/stage.js';
+import type { Envelope } from '../network/call.js';
+import type { ClusterPlan, Need } from '../plan.js';
+
+/** What a planted bug finds around it. */
+export interface PlantSite extends Stage {
+  readonly plan: ClusterPlan;
+  /** The metadata that a controller has committed, by the name of its machine. */
+  imageAt(name: string): MetadataImage | undefined;
+}
 
 export interface ClusterPlant {
   readonly name: string;
@@ -17,14 +26,16 @@ export interface ClusterPlant {
   readonly caughtBy: readonly string[];
   /** What a run must have for it to show. */
   readonly needs?: readonly Need[];
+  /** How controllers are configured otherwise. */
+  readonly controllerConfig?: Partial<ControllerConfig>;
   /** A broker's disk. */
-  files?(files: StoreFactory, stage: Stage): StoreFactory;
+  files?(files: StoreFactory, site: PlantSite): StoreFactory;
   /** A broker's logs. */
-  logs?(logs: LogManager, stage: Stage): LogManager;
-  /** A broker's insides, as it opens them. */
-  node?(node: ReplicaNode, stage: Stage): void;
+  logs?(logs: LogManager, site: PlantSite): LogManager;
+  /** A replica, after every event. */
+  replica?(replica: ReplicaPartition, site: PlantSite): void;
   /** A message as it arrives. */
-  heard?(envelope: Envelope, stage: Stage): unknown;
+  heard?(envelope: Envelope, site: PlantSite): unknown;
 }
 
 export const NO_CLUSTER_PLANT: ClusterPlant = { name: 'none', says: 'nothing is planted', caughtBy: [] };
