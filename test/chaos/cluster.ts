@@ -26,6 +26,8 @@ export interface ClusterOptions {
   /** Configuration of every node, as with --set. */
   readonly set: Readonly<Record<string, string | number>>;
   readonly logLevel: string;
+  /** Nothing lies between the nodes: for measurements. */
+  readonly isDirect?: boolean;
   /** A process has ended that nobody told to. */
   readonly onUnexpectedExit: (node: ChaosNode, how: string) => void;
 }
@@ -90,16 +92,26 @@ export class ChaosCluster {
     });
   }
 
-  /** Resolves when every process serves. */
+  /** Resolves when every process serves; rejects, with nothing left running, if one of them does not. */
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
     const cluster = new ChaosCluster(options);
     mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
     const ports = await freePorts(cluster.nodes.length);
     for (const [index, node] of cluster.nodes.entries()) {
       node.port = ports[index] ?? 0;
-      node.advertisedPort = await cluster.network.open(node.name, node.port);
+      node.advertisedPort = options.isDirect === true ? node.port : await cluster.network.open(node.name, node.port);
     }
-    await Promise.all(cluster.nodes.map((node) => cluster.startNode(node)));
+    try {
+      await Promise.all(
+        cluster.nodes.map(async (node) => {
+          await cluster.startNode(node);
+          await node.process?.ready;
+        }),
+      );
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
     return cluster;
   }
 

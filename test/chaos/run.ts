@@ -4,7 +4,7 @@
  *   start -> write and read -> faults, one after another or over each other -> heal -> every
  *   partition is written again -> writers stop -> readers come to the end -> read everything -> judge
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { BarnabasClient } from '@barnabas/client';
@@ -68,6 +68,10 @@ export async function run(options: RunOptions): Promise<number> {
   }
   const dataDir = options.dataDir ?? mkdtempSync(path.join(os.tmpdir(), 'barnabas-chaos-'));
   mkdirSync(dataDir, { recursive: true });
+  if (readdirSync(dataDir).length > 0) {
+    console.log(`${dataDir} is not empty: every run founds a cluster of its own`);
+    return 1;
+  }
   const { controllers, brokers, gateways } = shape;
   console.log(
     `chaos, seed ${seed}: ${controllers} controllers, ${brokers} brokers, ${gateways} gateways, RF ${options.replication}, min.insync.replicas ${options.minInsync}, ${plan.length} faults in ${faultMs / 60_000} minutes, data in ${dataDir}`,
