@@ -8,6 +8,7 @@ import { createConnector } from '@barnabas/rpc';
 import type { Connector, MessageStream } from '@barnabas/rpc';
 import type { Send } from './history.js';
 import type { Recorder } from './recorder.js';
+import { Pace } from './pace.js';
 import { encodeValue } from './values.js';
 
 export interface WriterOptions {
@@ -24,34 +25,8 @@ export interface Writer {
   stop(): void;
 }
 
-const TICK_MS = 20;
 const REQUEST_TIMEOUT_MS = 10_000;
 const DELIVERY_TIMEOUT_MS = 120_000;
-
-/** Calls back so many times a second, in small bursts, until it is stopped. */
-class Pace {
-  #isRunning = true;
-  #owed = 0;
-
-  constructor(private readonly perSecond: number) {}
-
-  get isRunning(): boolean {
-    return this.#isRunning;
-  }
-
-  stop(): void {
-    this.#isRunning = false;
-  }
-
-  /** How many are due now, after a tick. */
-  async next(): Promise<number> {
-    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-    this.#owed += (this.perSecond * TICK_MS) / 1000;
-    const due = Math.floor(this.#owed);
-    this.#owed -= due;
-    return due;
-  }
-}
 
 /** The TypeScript client, straight to the leaders, many records on their way. */
 export class DirectWriter implements Writer {

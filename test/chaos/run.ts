@@ -45,6 +45,8 @@ const SETTINGS = {
   'broker.session.timeout.ms': 2_000,
   'broker.heartbeat.interval.ms': 400,
   'controller.quorum.election.timeout.ms': 1_000,
+  'replica.lag.time.max.ms': 5_000,
+  'replica.socket.timeout.ms': 2_000,
   'log.segment.bytes': 1024 * 1024,
 };
 /** How long a healed cluster may take until every partition is written again. */
