@@ -1,5 +1,15 @@
 /** A controller's configuration: Kafka's keys and defaults where Kafka has them. Only keys that do something are here. */
-import { boolean, defineConfig, integer, key, listeners, quorumVoters, string } from '@barnabas/common/config';
+import {
+  addresses,
+  advertisedListeners,
+  boolean,
+  defineConfig,
+  integer,
+  key,
+  listeners,
+  quorumVoters,
+  string,
+} from '@barnabas/common/config';
 import type { ConfigOf } from '@barnabas/common/config';
 import { dynamicBrokerConfig, topicDefaultKeys } from '@barnabas/metadata';
 import type { ConfiguredBroker } from '@barnabas/metadata';
@@ -16,11 +26,19 @@ export const controllerConfig = defineConfig(
     }),
     'controller.quorum.voters': key(quorumVoters(), {
       default: null,
-      doc: 'The controllers that vote, this one included; not set means that it decides alone.',
+      doc: 'The first voters of a new cluster. Looked at only while the disk of this controller is new: from then on the quorum itself says who votes, see barnabas quorum. Where neither this nor controller.quorum.bootstrap.servers is set, this controller decides alone.',
+    }),
+    'controller.quorum.bootstrap.servers': key(addresses(), {
+      default: null,
+      doc: 'Controllers to ask for the others (KIP-853): of a controller that joins a quorum, and not among its first voters.',
+    }),
+    'controller.advertised.listeners': key(advertisedListeners(), {
+      default: null,
+      doc: 'Where others are told to reach this controller; its own entry in controller.quorum.voters, or what it is bound to, unless set.',
     }),
     'cluster.id': key(string({ minLength: 1 }), {
       default: null,
-      doc: 'The id of the cluster. A single controller makes one up for a new cluster; several must be given the same.',
+      doc: 'The id of the cluster. A single controller makes one up for a new cluster; several must be given the same, and one that joins that of the others, unless its disk has been formatted with it.',
     }),
     'metadata.log.dir': key(string({ minLength: 1 }), { required: true, doc: 'The directory of the metadata log.' }),
     'metadata.log.max.record.bytes.between.snapshots': key(integer({ min: 1024 }), {
@@ -73,6 +91,11 @@ export const controllerConfig = defineConfig(
     {
       key: 'controller.listeners',
       holds: (config) => config['controller.listeners'].length === 1,
+      allowed: 'exactly one listener',
+    },
+    {
+      key: 'controller.advertised.listeners',
+      holds: (config) => (config['controller.advertised.listeners']?.length ?? 1) === 1,
       allowed: 'exactly one listener',
     },
     {

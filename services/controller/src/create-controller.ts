@@ -2,16 +2,14 @@
  * The controller as a role: opens its metadata log, joins the quorum, serves. Owns the order of start
  * and stop; decides nothing.
  *
- * A single voter serves once it is active and its cluster has its id. One of several serves as soon as
- * it takes part: the others may need its vote to become active at all.
+ * The only voter serves once it is active and its cluster has its id. One of several serves as soon as
+ * it takes part, since the others may need its vote to become active at all; so does one without a vote.
  */
 import { deferred } from '@barnabas/common';
 import type { Timer } from '@barnabas/common';
-import { formatAddress } from '@barnabas/common/config';
-import { randomUuid } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
 import { createGrpcTransport, readIdentity, startRaft } from '@barnabas/raft';
-import type { RaftConfig, RaftNode, Voter } from '@barnabas/raft';
+import type { RaftConfig, RaftNode } from '@barnabas/raft';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import type { KeyValueStore, StoreFactory } from '@barnabas/store';
 import { settingsOf } from './config.js';
@@ -19,6 +17,7 @@ import type { ControllerConfig } from './config.js';
 import { adminService } from './handlers/admin-service.js';
 import { controllerService } from './handlers/controller-service.js';
 import { registerMetrics } from './metrics.js';
+import { membershipOf } from './membership.js';
 import { ControllerRuntime } from './runtime/controller-runtime.js';
 
 export interface ControllerOptions {
@@ -45,7 +44,7 @@ class ControllerRole implements Role {
   readonly name = 'controller';
   readonly services: readonly ServiceRegistration[];
   readonly #runtime: ControllerRuntime;
-  readonly #quorum: ReturnType<typeof createGrpcTransport> | undefined;
+  readonly #quorum: ReturnType<typeof createGrpcTransport>;
   readonly #fault = deferred<never>();
   readonly #stopped = deferred<never>();
   #starting: Promise<void> | undefined;
@@ -65,9 +64,10 @@ class ControllerRole implements Role {
       onFault: (fault) => this.#fault.reject(fault),
     });
     options.observer?.(this.#runtime);
-    this.#quorum = quorumTransport(options);
-    const services = [controllerService(this.#runtime), adminService(this.#runtime, options.connector)];
-    this.services = this.#quorum === undefined ? services : [...services, this.#quorum.service];
+    // A controller that is alone needs it too, for those that are to join it.
+    this.#quorum = createGrpcTransport({ connector: options.connector, ...environment });
+    const admin = adminService(this.#runtime, options.connector);
+    this.services = [controllerService(this.#runtime), admin, this.#quorum.service];
     registerMetrics(environment.metrics, this.#runtime);
   }
 
@@ -87,29 +87,25 @@ class ControllerRole implements Role {
 
   async #start(bound: BoundAddress): Promise<void> {
     const { config, environment, store } = this.options;
-    const { 'node.id': nodeId } = config;
-    const voters = votersOf(config) ?? [{ id: nodeId, endpoint: formatAddress(bound) }];
     this.#store = await store.open(config['metadata.log.dir']);
     if (this.#stopping !== undefined) return this.#closeStore();
     const identity = await readIdentity(this.#store);
-    const clusterId = config['cluster.id'] ?? identity?.clusterId ?? randomUuid(environment.random);
+    const membership = membershipOf(config, { identity, bound, random: environment.random });
     const raft = await startRaft({
-      nodeId,
-      clusterId,
-      endpoint: voters.find(({ id }) => id === nodeId)?.endpoint ?? formatAddress(bound),
-      initialVoters: voters,
+      nodeId: config['node.id'],
+      ...membership,
       store: this.#store,
-      ...(this.#quorum === undefined ? {} : { transport: this.#quorum.transport }),
+      transport: this.#quorum.transport,
       ...environment,
       stateMachine: this.#runtime,
       config: raftConfigOf(config),
     });
-    this.#runtime.attach(raft, clusterId);
+    this.#runtime.attach(raft, membership);
     raft.failed.catch((fault: Error) => this.#fault.reject(fault));
     this.#raft = raft;
     if (this.#stopping !== undefined) return this.#closeStore();
     this.#announceQuorum();
-    if (voters.length === 1) await this.#runtime.active;
+    if (isAlone(raft)) await this.#runtime.active;
   }
 
   async #stop(): Promise<void> {
@@ -133,15 +129,9 @@ class ControllerRole implements Role {
   }
 }
 
-function votersOf(config: ControllerConfig): readonly Voter[] | undefined {
-  return config['controller.quorum.voters']?.map((voter) => ({ id: voter.id, endpoint: formatAddress(voter) }));
-}
-
-/** A single voter needs no way to others. */
-function quorumTransport({ config, connector, environment }: ControllerOptions) {
-  const voters = votersOf(config);
-  if (voters === undefined || voters.length === 1) return undefined;
-  return createGrpcTransport({ connector, ...environment });
+/** The only voter needs nobody to become active. */
+function isAlone({ status }: RaftNode): boolean {
+  return status.voters.length === 1 && status.voters[0]?.directoryId === status.directoryId;
 }
 
 function raftConfigOf(config: ControllerConfig): Partial<RaftConfig> {

@@ -130,7 +130,8 @@ export class RaftDriver implements RaftNode {
     });
     this.#membership = new Membership({
       ...{ self, core, timers },
-      observers: () => core.observers,
+      // Whoever is listed can be added: one whose old self has just been removed has not been sent anything yet.
+      observers: () => [...core.observers, ...this.#observers.announced],
       notController: () => this.#notController(),
       wake: () => this.#wake(),
     });

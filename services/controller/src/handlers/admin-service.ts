@@ -2,14 +2,15 @@
  * barnabas.v1.AdminService on a controller: what brokers and gateways pass on. NOT_CONTROLLER, with
  * the active controller in the message, when this one is not active; other errors: core/topic-control.ts,
  * core/config-control.ts, core/reassignment-control.ts, core/election-control.ts,
- * core/decommission-control.ts and core/feature-control.ts. A controller tells configurations as far as the metadata log knows them,
+ * core/decommission-control.ts, core/feature-control.ts and quorum-service.ts; UNSUPPORTED_VERSION for
+ * DescribeReplicas, which leaders answer. A controller tells configurations as far as the metadata log knows them,
  * and what it tells is linearizable: behind a read barrier of Raft (docs/protocols/metadata.md, section 4).
  */
 import { describeBrokerConfig, describeTopicConfig, distantBroker } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
 import { BarnabasError, errorToProto, v1 } from '@barnabas/protocol';
-import { refuseAll, service } from '@barnabas/rpc';
-import type { CallContext, Connector, Handlers, ServiceRegistration } from '@barnabas/rpc';
+import { service } from '@barnabas/rpc';
+import type { Connector, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import {
   alterConfigs,
   alterReassignments,
@@ -24,8 +25,8 @@ import {
 import type { Decision } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
 import { featuresOfQuorum } from '../runtime/quorum-features.js';
-
-const DEFAULT_TIMEOUT_MS = 30_000;
+import { timeoutOf } from './deadline.js';
+import { quorumHandlers } from './quorum-service.js';
 
 /** `connector`: to ask the other controllers what they support. */
 export function adminService(runtime: ControllerRuntime, connector: Connector): ServiceRegistration {
@@ -36,7 +37,7 @@ export function adminService(runtime: ControllerRuntime, connector: Connector): 
     return { results, ...offset() };
   };
   const handlers: Handlers<typeof v1.AdminServiceDefinition> = {
-    ...refuseAll(v1.AdminServiceDefinition),
+    ...quorumHandlers(runtime),
     createTopics: (request, context) =>
       change((image) => runtime.topics.createTopics(image, request), timeoutOf(context, request.timeoutMs)),
     deleteTopics: (request, context) =>
@@ -79,13 +80,11 @@ export function adminService(runtime: ControllerRuntime, connector: Connector): 
       );
       return offset();
     },
+    describeReplicas: async () => {
+      throw new BarnabasError('UNSUPPORTED_VERSION', 'leaders know how far replicas are: ask a broker or a gateway');
+    },
   };
   return service(v1.AdminServiceDefinition, handlers);
-}
-
-function timeoutOf(context: CallContext, requestedMs: number): number {
-  const asked = requestedMs > 0 ? requestedMs : DEFAULT_TIMEOUT_MS;
-  return Math.min(asked, context.timeoutMs ?? asked);
 }
 
 function describeConfig(

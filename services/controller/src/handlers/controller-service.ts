@@ -13,9 +13,7 @@ import { refuseAll, service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { allocateProducerIds, alterPartitions, reportOffline } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
-import { quorumView } from '../runtime/quorum-view.js';
-
-const DEFAULT_TIMEOUT_MS = 30_000;
+import { timeoutOf } from './deadline.js';
 
 export function controllerService(runtime: ControllerRuntime): ServiceRegistration {
   const handlers: Handlers<typeof internal.ControllerServiceDefinition> = {
@@ -99,14 +97,10 @@ async function reportOfflineReplicas(
   return { metadataOffset: runtime.timeline.committed.offset };
 }
 
-function describeQuorum({ raft, timeline }: ControllerRuntime): internal.DescribeQuorumResponse {
+function describeQuorum({ raft, quorum, timeline }: ControllerRuntime): internal.DescribeQuorumResponse {
   const { clusterId } = timeline.committed;
   const features = announcedFeatures();
-  const { leaderId, voters } = quorumView(raft);
+  const { leaderId, voters } = quorum;
   const { term = 0, commitIndex = -1 } = raft?.status ?? {};
   return { clusterId, leaderId, term, committedOffset: commitIndex + 1, voters: [...voters], features };
-}
-
-function timeoutOf(context: CallContext): number {
-  return context.timeoutMs ?? DEFAULT_TIMEOUT_MS;
 }

@@ -40,7 +40,7 @@ beforeEach(async () => {
     environment: environmentFor(),
     onFault: (fault) => faults.push(fault),
   });
-  runtime.attach(raft as RaftNode, 'CCCCCCCCQAAAgAAAAAAAAA');
+  runtime.attach(raft as RaftNode, { clusterId: 'CCCCCCCCQAAAgAAAAAAAAA' });
   runtime.onLeadership(1);
   await runtime.active;
   const local = new LocalNetwork();

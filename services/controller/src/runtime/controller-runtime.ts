@@ -11,7 +11,7 @@ import { deferred } from '@barnabas/common';
 import type { Logger, Random } from '@barnabas/common';
 import { SnapshotLoader } from '@barnabas/metadata';
 import type { MetadataImage } from '@barnabas/metadata';
-import { BarnabasError, internal } from '@barnabas/protocol';
+import { BarnabasError, internal, toBarnabasError } from '@barnabas/protocol';
 import type { AppliedEntry, RaftNode, StateMachine, StoredSnapshot } from '@barnabas/raft';
 import type { Environment } from '@barnabas/rpc';
 import {
@@ -26,6 +26,7 @@ import type { ControllerSettings, Decision, Rebalance } from '../core/index.js';
 import { decodeCommand, encodeSnapshot } from './command.js';
 import { LeaderBalance } from './leader-balance.js';
 import { MetadataFeeds } from './metadata-feeds.js';
+import type { QuorumView } from './metadata-feeds.js';
 import { quorumView } from './quorum-view.js';
 import { SessionWatch } from './session-watch.js';
 import { WriteQueue } from './write-queue.js';
@@ -38,6 +39,7 @@ export interface ControllerRuntimeOptions {
 
 /** What a new leader does before anything else must not wait behind a caller's deadline. */
 const NO_DEADLINE_MS = Number.MAX_SAFE_INTEGER;
+const ENDPOINT_TIMEOUT_MS = 30_000;
 
 export class ControllerRuntime implements StateMachine {
   readonly timeline = new Timeline();
@@ -53,6 +55,8 @@ export class ControllerRuntime implements StateMachine {
   #raft: RaftNode | undefined;
   /** What a new cluster is to be called. */
   #clusterId = '';
+  /** Where the other controllers reach this one. */
+  #endpoint: string | undefined;
 
   constructor(private readonly options: ControllerRuntimeOptions) {
     const { settings, environment } = options;
@@ -60,7 +64,7 @@ export class ControllerRuntime implements StateMachine {
     this.sessions = new BrokerSessions(settings.sessionTimeoutMs);
     this.cluster = new ClusterControl(settings, this.sessions);
     this.topics = new TopicControl(settings, environment.random);
-    this.feeds = new MetadataFeeds({ image: () => this.timeline.committed, quorum: () => quorumView(this.#raft) });
+    this.feeds = new MetadataFeeds({ image: () => this.timeline.committed, quorum: () => this.quorum });
     this.#queue = new WriteQueue({
       timeline: this.timeline,
       clock: environment.clock,
@@ -85,9 +89,10 @@ export class ControllerRuntime implements StateMachine {
   }
 
   /** To be called once, before Raft tells of leadership. */
-  attach(raft: RaftNode, clusterId: string): void {
+  attach(raft: RaftNode, { clusterId, endpoint }: { readonly clusterId: string; readonly endpoint?: string }): void {
     this.#raft = raft;
     this.#clusterId = clusterId;
+    this.#endpoint = endpoint;
   }
 
   /** Resolves when this controller is active for the first time and its cluster has its id. */
@@ -100,9 +105,14 @@ export class ControllerRuntime implements StateMachine {
     return this.#queue.term !== undefined;
   }
 
+  /** The quorum as this controller knows it. */
+  get quorum(): QuorumView {
+    return quorumView(this.#raft, this.#endpoint);
+  }
+
   /** Node id of the active controller as far as this one knows, or -1. */
   get leaderId(): number {
-    return quorumView(this.#raft).leaderId;
+    return this.quorum.leaderId;
   }
 
   get settings(): ControllerSettings {
@@ -218,8 +228,26 @@ export class ControllerRuntime implements StateMachine {
         this.#watch.arm();
         if (this.isActive && this.settings.autoLeaderRebalance) this.#balance.start();
         this.#active.resolve();
+        void this.#tellWhereItIs();
       })
       .catch((error: unknown) => this.#superseded(error));
+  }
+
+  /** A controller that has moved since it was made a voter says so when it leads, in the log. */
+  async #tellWhereItIs(): Promise<void> {
+    const raft = this.#raft;
+    const endpoint = this.#endpoint;
+    if (raft === undefined || endpoint === undefined) return;
+    const { nodeId: id, directoryId, voters } = raft.status;
+    const known = voters.find((voter) => voter.id === id && voter.directoryId === directoryId);
+    if (known === undefined || known.endpoint === endpoint) return;
+    try {
+      await raft.addVoter({ id, directoryId, endpoint }, { timeoutMs: ENDPOINT_TIMEOUT_MS });
+      this.#logger.info('The quorum knows where this controller is now', { before: known.endpoint, now: endpoint });
+    } catch (error) {
+      // The next time it leads will do: until then the others have their connections with it, or their own list.
+      this.#logger.debug('The quorum was not told where this controller is', { error: toBarnabasError(error).message });
+    }
   }
 
   #expireSessions(): void {
