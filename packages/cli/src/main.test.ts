@@ -7,7 +7,7 @@ import { run } from './test-kit/captured-terminal.js';
 
 const COMMANDS = [
   ...['start', 'up', 'topics', 'produce', 'consume', 'cluster', 'brokers', 'reassign', 'leader-election'],
-  ...['quorum', 'features', 'configs', 'log', 'bench'],
+  ...['quorum', 'features', 'storage', 'configs', 'log', 'bench'],
 ];
 
 describe('usage', () => {
@@ -26,6 +26,7 @@ describe('usage', () => {
     [['brokers'], ['list', 'decommission', 'unregister']],
     [['reassign'], ['generate', 'execute', 'verify', 'cancel', 'list']],
     [['quorum'], ['describe', 'add-voter', 'remove-voter', 'transfer-leader']],
+    [['storage'], ['format', 'info', 'random-uuid']],
     [['features'], ['describe', 'upgrade', 'downgrade']],
     [['log'], ['dump']],
     [['bench'], ['produce', 'consume', 'e2e']],

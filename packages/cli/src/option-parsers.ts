@@ -74,6 +74,34 @@ export function acks(text: string): 'all' | 1 | 0 {
   }
 }
 
+/** KIP-853's form: `1@host:port:directoryId,2@…`. */
+export function initialControllers(
+  text: string,
+): readonly { readonly id: number; readonly endpoint: string; readonly directoryId: string }[] {
+  const controllers = text.split(',').map((part) => {
+    const [, id = '', endpoint = '', directoryId = ''] =
+      /^(\d{1,10})@(.+:\d{1,5}):([A-Za-z0-9_-]{22})$/.exec(part.trim()) ?? [];
+    if (directoryId !== '') bootstrap(endpoint);
+    return { id: id === '' ? Number.NaN : Number(id), endpoint, directoryId };
+  });
+  const distinct = (values: readonly unknown[]) => new Set(values).size === controllers.length;
+  const isSound =
+    controllers.every(({ id }) => id < 2 ** 31) &&
+    distinct(controllers.map(({ id }) => id)) &&
+    distinct(controllers.map(({ endpoint }) => endpoint)) &&
+    distinct(controllers.map(({ directoryId }) => directoryId));
+  if (isSound) return controllers;
+  throw new InvalidArgumentError(
+    'Must be different id@host:port:directoryId with commas between them; "barnabas storage random-uuid" makes directory ids.',
+  );
+}
+
+/** A UUID in base64url, as `barnabas storage random-uuid` makes them. */
+export function uuid(text: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(text)) return text;
+  throw new InvalidArgumentError('Must be an id as "barnabas storage random-uuid" makes them.');
+}
+
 /** One address or several with commas between them: `host:port`. */
 export function bootstrap(text: string): readonly string[] {
   const addresses = text.split(',').map((part) => part.trim());

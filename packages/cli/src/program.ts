@@ -15,6 +15,7 @@ import { addProduceCommand } from './commands/produce.js';
 import { addQuorumCommands } from './commands/quorum.js';
 import { addReassignCommands } from './commands/reassign.js';
 import { addStartCommand } from './commands/start.js';
+import { addStorageCommands } from './commands/storage.js';
 import { addTopicsCommands } from './commands/topics.js';
 import { addUpCommand } from './commands/up.js';
 import type { Run } from './commands/run.js';
@@ -58,6 +59,7 @@ export function createProgram({ version, run, writeOut, writeError }: ProgramOpt
   addLeaderElectionCommand(program, run);
   addQuorumCommands(program, run);
   addFeaturesCommands(program, run);
+  addStorageCommands(program, run);
   addConfigsCommands(program, run);
   addLogCommands(program, run);
   addBenchCommands(program, run);

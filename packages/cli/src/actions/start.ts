@@ -6,36 +6,24 @@
  */
 import type { Readable } from 'node:stream';
 import type { Logger } from '@barnabas/common';
-import { formatAddress, fromAssignments, fromEnvironment } from '@barnabas/common/config';
-import type { ConfigLayer } from '@barnabas/common/config';
-import { createPinoLogger, loadYaml } from '@barnabas/common/node';
+import { formatAddress } from '@barnabas/common/config';
+import { createPinoLogger } from '@barnabas/common/node';
 import type { LogLevel } from '@barnabas/common/node';
 import type { Action, CommandContext } from '../command-context.js';
 import { EXIT_FAILED, EXIT_OK } from '../errors.js';
-import { KNOWN_KEYS } from '../node/node-config.js';
+import { layersOf } from '../node/node-flags.js';
+import type { NodeFlags } from '../node/node-flags.js';
 import { chooseRoles } from '../node/role-set.js';
 import { startNode } from '../node/start-node.js';
 import type { RunningNode } from '../node/start-node.js';
 
-interface StartFlags {
+interface StartFlags extends NodeFlags {
   readonly role?: readonly string[];
-  readonly config?: string;
-  readonly dataDir: string;
-  readonly host?: string;
-  readonly port?: number;
-  readonly httpPort?: number;
-  readonly brokerPort?: number;
-  readonly controllerPort?: number;
-  readonly nodeId?: number;
-  readonly clusterId?: string;
-  readonly set?: readonly string[];
   readonly logLevel?: LogLevel;
   readonly graceMs: number;
   readonly stopWithStdin?: boolean;
 }
 
-/** Variables of the command line, which are no configuration keys. */
-const COMMAND_LINE_VARIABLES = ['BARNABAS_BOOTSTRAP', 'BARNABAS_DEBUG'];
 /** After a fault the other roles get this long at most: what is broken may never answer. */
 const GRACE_AFTER_FAULT_MS = 5_000;
 /** Where `barnabas up` was killed, its controllers go at the same time: a broker would wait for them in vain. */
@@ -79,40 +67,6 @@ async function serve(
 }
 
 type StopReason = 'interrupted' | 'orphaned';
-
-function layersOf(
-  flags: StartFlags,
-  environment: Readonly<Record<string, string | undefined>>,
-): readonly ConfigLayer[] {
-  return [
-    ...(flags.config === undefined ? [] : [loadYaml(flags.config)]),
-    fromEnvironment(environment, KNOWN_KEYS, COMMAND_LINE_VARIABLES),
-    flagLayer(flags),
-    // Last, so that it wins over the flags that are short for a key.
-    fromAssignments(flags.set ?? []),
-  ];
-}
-
-/** Flags that are short for a configuration key. A host or a port alone leaves the other at its default. */
-function flagLayer(flags: StartFlags): ConfigLayer {
-  const listener = (name: string, port: number | undefined, usualPort: number) => {
-    if (port === undefined && flags.host === undefined) return undefined;
-    return `${name}://${formatAddress({ host: flags.host ?? '127.0.0.1', port: port ?? usualPort })}`;
-  };
-  return {
-    source: 'flag',
-    values: {
-      'node.id': flags.nodeId,
-      'cluster.id': flags.clusterId,
-      'gateway.listeners': listener('CLIENT', flags.port, 7600),
-      'http.host': flags.host,
-      'http.port': flags.httpPort,
-      listeners: listener('CLIENT', flags.brokerPort, 7700),
-      'controller.listeners': listener('CONTROLLER', flags.controllerPort, 7800),
-    },
-    where: () => 'flags',
-  };
-}
 
 /** Resolves with the first request to stop: a signal, or for a child of `barnabas up` the end of standard input. */
 function stopRequest({ terminal }: CommandContext, withStdin: boolean): Promise<StopReason> {

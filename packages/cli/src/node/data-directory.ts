@@ -38,7 +38,7 @@ export function openDataDirectory(directory: string): DataDirectory {
   makeDirectory(path.join(root, 'meta'));
   const lock = takeLock(root);
   try {
-    let identity = readIdentity(propertiesFile(root));
+    let identity = readProperties(propertiesFile(root));
     return {
       path: root,
       get identity() {
@@ -100,7 +100,12 @@ function refuseOther(root: string, stored: Identity | undefined, claimed: Identi
   }
 }
 
-function readIdentity(file: string): Identity | undefined {
+/** What a directory says of itself, whether or not a node has it open; undefined for one that says nothing. */
+export function readIdentity(directory: string): Identity | undefined {
+  return readProperties(propertiesFile(path.resolve(directory)));
+}
+
+function readProperties(file: string): Identity | undefined {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');

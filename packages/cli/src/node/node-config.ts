@@ -79,12 +79,14 @@ function nodeDefaults({ dataDir, stored }: NodeConfigOptions): ConfigLayer {
 }
 
 /**
- * Completes what a controller needs: a node that was given no voters is the whole quorum, and the
+ * Completes what a controller needs: a node that was told of no others is the whole quorum, and the
  * only controller of a new cluster names it. Its port must be known before it listens, since the
  * other roles of the node find it by the list of voters.
  */
 async function asQuorum(given: Assignments, newClusterId: () => string): Promise<Assignments> {
   const assignments = new Map(given);
+  // One that joins others is told by them who votes, and by its disk which cluster it is.
+  if (given.has('controller.quorum.bootstrap.servers')) return assignments;
   if (!given.has('controller.quorum.voters')) {
     const { 'node.id': id, 'controller.listeners': listeners } = controllerConfig.resolve(given);
     const { name = 'CONTROLLER', host = LOCALHOST, port = 0 } = listeners[0] ?? {};

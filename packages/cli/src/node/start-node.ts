@@ -146,13 +146,16 @@ function setupOf(name: RoleName, parts: NodeParts): RoleSetup {
 
 function controllerSetup({ config, environment, connector }: NodeParts): RoleSetup {
   const own = present(config.controller, 'the configuration of a controller');
-  const self = own['controller.quorum.voters']?.find((voter) => voter.id === own['node.id']);
+  const self = [
+    ...(own['controller.quorum.voters'] ?? []).filter((voter) => voter.id === own['node.id']),
+    ...(own['controller.advertised.listeners'] ?? []),
+  ];
   return {
     name: 'controller',
     listen: own['controller.listeners'],
     portSetting: '--controller-port',
     create: () => createController({ config: own, environment, connector, store: levelStoreFactory }),
-    aliases: self === undefined ? [] : [formatAddress(self)],
+    aliases: self.map(formatAddress),
   };
 }
 
