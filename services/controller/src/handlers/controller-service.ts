@@ -9,7 +9,7 @@
  */
 import { announcedFeatures } from '@barnabas/metadata';
 import { internal } from '@barnabas/protocol';
-import { refuseAll, service } from '@barnabas/rpc';
+import { service } from '@barnabas/rpc';
 import type { CallContext, Handlers, ServiceRegistration } from '@barnabas/rpc';
 import { allocateProducerIds, alterPartitions, reportOffline } from '../core/index.js';
 import type { ControllerRuntime } from '../runtime/controller-runtime.js';
@@ -17,7 +17,6 @@ import { timeoutOf } from './deadline.js';
 
 export function controllerService(runtime: ControllerRuntime): ServiceRegistration {
   const handlers: Handlers<typeof internal.ControllerServiceDefinition> = {
-    ...refuseAll(internal.ControllerServiceDefinition),
     registerBroker: (request, context) => registerBroker(runtime, request, context),
     brokerHeartbeat: (request, context) => brokerHeartbeat(runtime, request, context),
     allocateProducerIds: ({ brokerId, brokerEpoch }, context) =>
