@@ -357,8 +357,10 @@ export class RaftDriver implements RaftNode {
         }
       }
     }
-    if (this.#maker.due && this.#applier.idle) {
-      const { applied } = this.#applier;
+    const { applied } = this.#applier;
+    // Not while a snapshot of the leader's is about to take the place of what has been applied: it is the
+    // log's beginning already, and the log knows no more who voted before it.
+    if (this.#maker.due && this.#applier.idle && applied.index >= core.status.snapshot.index) {
       this.#maker.begin(applied, core.configurationAt(applied.index), this.parts.stateMachine.snapshot());
     }
     this.#discovery.follow(core.status.configuration);

@@ -100,11 +100,12 @@ export class QuorumClient {
     const read = history.invoke({ type: 'read', register, value: undefined });
     const isEnd = this.quorum.isEnding;
     const least = logs.told;
-    const index = await raft.readBarrier();
+    const lease = this.quorum.plan.config.leaseClockDriftMs !== 0 && dice.chance(0.7);
+    const index = await raft.readBarrier({ lease });
     const value = ledger.valueOf(register);
     if (call.isWaitedFor) history.read(read, value);
     trace.note(`  ${this.name}: ${register} is ${value ?? 'empty'} at ${index} of node ${node.id}`);
-    tally.count('reads answered');
+    tally.count(lease ? 'reads by lease answered' : 'reads answered');
     this.quorum.judge(() => logs.read(node.id, index, least, ledger.length));
     if (isEnd) this.#hasRead = true;
   }

@@ -18,7 +18,12 @@ export const MISFORTUNES = [
 export type Misfortune = (typeof MISFORTUNES)[number];
 
 export interface QuorumPlan {
+  /** Nodes in all. */
   readonly nodes: number;
+  /** How many of them vote from the beginning; the others follow as observers until somebody makes voters of them. */
+  readonly voters: number;
+  /** How often an administrator changes who votes or leads; undefined for never. */
+  readonly changeEveryMs: number | undefined;
   readonly clients: number;
   readonly misfortunes: readonly Misfortune[];
   readonly misfortuneEveryMs: number;
@@ -39,10 +44,14 @@ const SKEWS = [0, 0.001, 0.2];
 
 export function planQuorum(dice: Dice, needs: readonly Misfortune[]): QuorumPlan {
   const heartbeatIntervalMs = dice.between(10, 40);
-  const nodes = dice.pick([1, 3, 3, 3, 5, 5]);
+  const voters = dice.pick([1, 3, 3, 3, 5, 5]);
+  const nodes = Math.min(5, voters + dice.between(0, 2 * voters));
   const skew = dice.pick(SKEWS);
+  const electionTimeoutMs = heartbeatIntervalMs * dice.between(5, 8);
   return {
     nodes,
+    voters,
+    changeEveryMs: dice.chance(0.7) ? dice.between(10, 300) : undefined,
     clients: dice.between(2, 5),
     misfortunes: MISFORTUNES.filter((one) => dice.chance(0.5) || needs.includes(one)),
     misfortuneEveryMs: dice.between(30, 300),
@@ -54,7 +63,9 @@ export function planQuorum(dice: Dice, needs: readonly Misfortune[]): QuorumPlan
     clockRates: Array.from({ length: nodes }, () => 1 + skew * (2 * dice.float() - 1)),
     config: {
       heartbeatIntervalMs,
-      electionTimeoutMs: heartbeatIntervalMs * dice.between(5, 8),
+      electionTimeoutMs,
+      leaseClockDriftMs: dice.chance(0.5) ? driftMs(electionTimeoutMs, skew) : 0,
+      snapshotWindowChunks: dice.between(1, 3),
       maxCommandBytes: 100,
       maxAppendBytes: dice.pick([50, 500]),
       maxInflightAppends: dice.between(1, 4),
@@ -64,4 +75,12 @@ export function planQuorum(dice: Dice, needs: readonly Misfortune[]): QuorumPlan
       snapshotChunkBytes: dice.pick([50, 1000]),
     },
   };
+}
+
+/**
+ * By how much a leader must shorten its lease: what a slow clock takes for an election time-out is longer
+ * than what a fast one does.
+ */
+export function driftMs(electionTimeoutMs: number, skew: number): number {
+  return Math.ceil(electionTimeoutMs * (1 - (1 - skew) / (1 + skew))) + 1;
 }

@@ -1,7 +1,7 @@
 /** A node of the quorum over its lives: its disk stays, its process comes and goes. */
 import { silentLogger } from '@barnabas/common';
 import { startRaft } from '@barnabas/raft';
-import type { RaftNode } from '@barnabas/raft';
+import type { RaftNode, RaftOptions } from '@barnabas/raft';
 import { MountedFactory } from '../disk/mounted-factory.js';
 import { SimulatedDisk } from '../disk/simulated-disk.js';
 import { Scope } from '../kernel/scheduler.js';
@@ -22,6 +22,10 @@ export interface QuorumNodeOptions {
   readonly listener: LedgerListener;
 }
 
+const endpointOf = (id: number): string => `node-${id}:7800`;
+const membersUpTo = (last: number) =>
+  Array.from({ length: last }, (_, at) => ({ id: at + 1, endpoint: endpointOf(at + 1) }));
+
 /** From the start of its process to the end. */
 export interface Life {
   readonly scope: Scope;
@@ -32,14 +36,21 @@ export interface Life {
 
 export class QuorumNode {
   readonly id: number;
-  readonly disk: SimulatedDisk;
+  #disk: SimulatedDisk;
+  /** Its disk was formatted as that of one of the first voters. */
+  #isFirstVoter: boolean;
   #life: Life | undefined;
   #lives = 0;
 
   constructor(private readonly options: QuorumNodeOptions) {
     const { id, stage, plan } = options;
     this.id = id;
-    this.disk = new SimulatedDisk(stage.scheduler, stage.dice, plan.latency);
+    this.#disk = new SimulatedDisk(stage.scheduler, stage.dice, plan.latency);
+    this.#isFirstVoter = id <= plan.voters;
+  }
+
+  get disk(): SimulatedDisk {
+    return this.#disk;
   }
 
   get isDown(): boolean {
@@ -83,20 +94,31 @@ export class QuorumNode {
     this.disk.losePower(holes);
   }
 
+  /** The machine burns, and another one with an empty disk takes its place. */
+  loseDisk(): void {
+    const { stage, plan } = this.options;
+    this.losePower(false);
+    this.#disk = new SimulatedDisk(stage.scheduler, stage.dice, plan.latency);
+    this.#isFirstVoter = false;
+  }
+
   async #startRaft(life: Life): Promise<void> {
     const { id, stage, plan, network, plant } = this.options;
     const files = new MountedFactory(this.disk, life.scope);
     const store = await files.open('metadata');
     const time = new SkewedTime(stage.scheduler, life.scope, plan.clockRates[id - 1] ?? 1);
-    const voters = Array.from({ length: plan.nodes }, (_, at) => ({ id: at + 1, endpoint: `node-${at + 1}:7800` }));
-    const raft = await startRaft({
-      ...{ nodeId: id, clusterId: 'simulated', endpoint: `node-${id}:7800`, initialVoters: voters },
+    const options: RaftOptions = {
+      ...{ nodeId: id, clusterId: 'simulated', endpoint: endpointOf(id) },
+      ...(this.#isFirstVoter ? { initialVoters: membersUpTo(plan.voters) } : {}),
+      bootstrapServers: membersUpTo(plan.nodes).map(({ endpoint }) => endpoint),
       store: plant.store?.(store, stage) ?? store,
-      ...(plan.nodes === 1 ? {} : { transport: network.transport(id, life.scope) }),
+      transport: network.transport(id, life.scope),
       ...{ clock: time, timers: time, random: stage.dice, logger: silentLogger },
       stateMachine: plant.stateMachine?.(life.ledger, stage) ?? life.ledger,
       config: plan.config,
-    });
+    };
+    const rules = plant.rules?.();
+    const raft = await startRaft(options, rules === undefined ? {} : { rules });
     raft.failed.catch((error: unknown) => this.#ended(life, error));
     life.raft = plant.node?.(raft, stage) ?? raft;
   }

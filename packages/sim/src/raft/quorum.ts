@@ -14,6 +14,15 @@ import type { QuorumPlan } from './plan.js';
 import type { QuorumPlant } from './plants/plant.js';
 import { QuorumNode } from './quorum-node.js';
 
+/**
+ * It was removed while it was away, does not know, and stands for election for ever, in vain: nobody tells
+ * it, as in every Raft, since nobody sends to whoever does not vote and does not announce itself.
+ */
+function isForgotten({ directoryId, voters }: RaftStatus, leader: RaftStatus): boolean {
+  const votes = (all: RaftStatus['voters']): boolean => all.some((one) => one.directoryId === directoryId);
+  return votes(voters) && !votes(leader.voters);
+}
+
 export class Quorum extends Stage {
   readonly plan: QuorumPlan;
   readonly elections = new ElectionChecks((nodeId) => this.#majorityOf(nodeId));
@@ -40,7 +49,11 @@ export class Quorum extends Stage {
 
   /** Every node is up and has applied everything that any of them has. */
   get isLevel(): boolean {
-    return this.nodes.every(({ life, applied }) => life?.raft !== undefined && applied === this.logs.length);
+    const leader = this.nodes.find(({ life }) => life?.raft?.status.role === 'leader')?.life?.raft?.status;
+    return this.nodes.every(({ life, applied }) => {
+      if (life?.raft === undefined || leader === undefined) return false;
+      return applied === this.logs.length || isForgotten(life.raft.status, leader);
+    });
   }
 
   /** After every event. */
@@ -71,8 +84,9 @@ export class Quorum extends Stage {
     return this.nodes
       .map(({ id, life, applied }) => {
         if (life?.raft === undefined) return `node ${id} ${life === undefined ? 'is down' : 'starts'}`;
-        const { role, term, commitIndex, lastIndex } = life.raft.status;
-        return `node ${id}: ${role} of term ${term}, commit ${commitIndex} of ${lastIndex}, applied ${applied}`;
+        const { role, term, commitIndex, lastIndex, voters } = life.raft.status;
+        const knows = voters.map((voter) => voter.id).join();
+        return `node ${id}: ${role} of term ${term}, commit ${commitIndex} of ${lastIndex}, applied ${applied}, voters ${knows}`;
       })
       .join('; ');
   }

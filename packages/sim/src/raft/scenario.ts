@@ -5,6 +5,7 @@
 import { run } from '../kernel/play.js';
 import type { Events, Play } from '../kernel/play.js';
 import type { RunOptions, Scenario } from '../kernel/report.js';
+import { Administrator } from './administrator.js';
 import { QuorumClient } from './client.js';
 import { QuorumFate } from './misfortune.js';
 import { NO_QUORUM_PLANT, QUORUM_PLANTS } from './plants/index.js';
@@ -17,6 +18,9 @@ export const raftScenario: Scenario = {
   expects: {
     'commands acknowledged': 300,
     'reads answered': 30,
+    'reads by lease answered': 30,
+    'operations judged': 300,
+    ...{ 'voters added': 3, 'voters removed': 3, 'disks lost': 1, 'leads handed over': 3 },
     leaderships: 50,
     'snapshots restored': 5,
     'refused NOT_CONTROLLER': 30,
@@ -49,6 +53,7 @@ class QuorumRun implements Play {
     this.stage = quorum;
     this.#clients = Array.from({ length: quorum.plan.clients }, (_, at) => new QuorumClient(quorum, `client-${at}`));
     this.#fate = new QuorumFate(quorum);
+    new Administrator(quorum);
   }
 
   check(): void {

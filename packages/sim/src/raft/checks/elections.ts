@@ -11,15 +11,16 @@ import type { PeerMessage } from '@barnabas/raft';
 import { Violation } from '../../kernel/violation.js';
 
 type Vote = Extract<PeerMessage, { type: 'vote' }>;
+type Addressed = Pick<Vote, 'from' | 'fromDirectory' | 'to' | 'toDirectory'>;
 type PreVoteResponse = Extract<PeerMessage, { type: 'preVoteResponse' }>;
 
 export class ElectionChecks {
   readonly #leaders = new Map<number, number>();
   /** By `voter in term`. */
-  readonly #votes = new Map<string, number>();
-  readonly #terms = new Map<number, number>();
+  readonly #votes = new Map<string, string>();
+  readonly #terms = new Map<string, number>();
   /** Who would vote for a node, by `candidate in term`. */
-  readonly #wouldVote = new Map<string, Set<number>>();
+  readonly #wouldVote = new Map<string, Set<string>>();
 
   /** `majorityOf`: of those who vote as a node sees it at this moment. */
   constructor(private readonly majorityOf: (nodeId: number) => number) {}
@@ -39,7 +40,8 @@ export class ElectionChecks {
       if (message.granted) this.#wouldVoteFor(message);
       return;
     }
-    const { from, term } = message;
+    const { term } = message;
+    const from = speakerOf(message);
     const before = this.#terms.get(from) ?? 0;
     if (term < before) throw new Violation('terms', 'a node has gone back to an earlier term', { from, term, before });
     this.#terms.set(from, term);
@@ -47,10 +49,12 @@ export class ElectionChecks {
       this.#stands(message);
       this.#voted(from, term, from);
     }
-    if (message.type === 'voteResponse' && message.granted) this.#voted(from, term, message.to);
+    if (message.type === 'voteResponse' && message.granted) this.#voted(from, term, hearerOf(message));
   }
 
-  #wouldVoteFor({ from, to, term }: PreVoteResponse): void {
+  #wouldVoteFor(message: PreVoteResponse): void {
+    const { term } = message;
+    const [from, to] = [speakerOf(message), hearerOf(message)];
     const own = this.#terms.get(from) ?? 0;
     if (term <= own)
       throw new Violation('pre-vote', 'a node would vote in a term that it is past', { from, term, own });
@@ -60,19 +64,25 @@ export class ElectionChecks {
     else known.add(from);
   }
 
-  #stands({ from, term, force }: Vote): void {
+  #stands(message: Vote): void {
     // The leader has handed over: nobody is to be asked first.
-    if (force) return;
+    if (message.force) return;
+    const { term } = message;
+    const from = speakerOf(message);
     const asked = this.#wouldVote.get(`${from} in ${term}`)?.size ?? 1;
-    const majority = this.majorityOf(from);
+    const majority = this.majorityOf(message.from);
     if (asked < majority) {
       throw new Violation('pre-vote', 'a node stands that no majority would elect', { from, term, asked, majority });
     }
   }
 
-  #voted(voter: number, term: number, candidate: number): void {
+  #voted(voter: string, term: number, candidate: string): void {
     const other = this.#votes.get(`${voter} in ${term}`) ?? candidate;
     this.#votes.set(`${voter} in ${term}`, other);
     if (other !== candidate) throw new Violation('votes', 'a node has voted twice', { voter, term, candidate, other });
   }
 }
+
+/** A node that has lost its disk is another one. */
+const speakerOf = ({ from, fromDirectory }: Addressed): string => `${from}@${fromDirectory}`;
+const hearerOf = ({ to, toDirectory }: Addressed): string => `${to}@${toDirectory}`;

@@ -1,4 +1,6 @@
 /** Bugs of elections. */
+import { Rules } from '@barnabas/raft/core';
+import type { Elector, PreVote } from '@barnabas/raft/core';
 import type { QuorumPlant } from './plant.js';
 
 export const voteTwice: QuorumPlant = {
@@ -11,16 +13,17 @@ export const voteTwice: QuorumPlant = {
 
 export const ignorePreVoteTerm: QuorumPlant = {
   name: 'ignore-pre-vote-term',
-  says: 'a pre-vote is given, and counts, whatever the term that it was asked for',
+  says: 'a pre-vote is given whatever the term that it was asked for',
   caughtBy: ['pre-vote'],
   needs: ['isolation', 'freeze'],
-  heard: (message, _stage, hearer) => {
-    if (hearer === undefined) return message;
-    const next = hearer.term + 1;
-    if (message.type === 'preVote') return { ...message, term: Math.max(message.term, next) };
-    return message.type === 'preVoteResponse' && message.granted ? { ...message, term: next } : message;
-  },
+  rules: () => new TermlessPreVote(),
 };
+
+class TermlessPreVote extends Rules {
+  override grantsPreVote({ log }: Elector, { lastIndex, lastTerm }: PreVote): boolean {
+    return log.isUpToDate(lastIndex, lastTerm);
+  }
+}
 
 export const countRefusedVotes: QuorumPlant = {
   name: 'count-refused-votes',

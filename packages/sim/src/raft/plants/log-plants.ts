@@ -1,5 +1,7 @@
 /** Bugs of replication, commit and snapshots. */
-import type { PeerMessage, RaftStatus, StoredSnapshot } from '@barnabas/raft';
+import type { PeerMessage, StoredSnapshot } from '@barnabas/raft';
+import { Rules } from '@barnabas/raft/core';
+import type { RaftLog, Voters } from '@barnabas/raft/core';
 import { withOverrides } from '../../kernel/overrides.js';
 import type { Stage } from '../../kernel/stage.js';
 import type { QuorumPlan } from '../plan.js';
@@ -13,7 +15,16 @@ const DIVERGED = ['state-machine', 'leader-completeness', 'acknowledged', 'log-m
  */
 const shortReigns = (plan: QuorumPlan): QuorumPlan => ({
   ...plan,
-  ...{ nodes: 3, clients: 3, misfortunes: ['deposition'], misfortuneEveryMs: 75, loss: 0, maxNetworkMs: 20 },
+  ...{
+    nodes: 3,
+    voters: 3,
+    changeEveryMs: undefined,
+    clients: 3,
+    misfortunes: ['deposition'],
+    misfortuneEveryMs: 75,
+    loss: 0,
+    maxNetworkMs: 20,
+  },
   config: {
     ...plan.config,
     ...{ heartbeatIntervalMs: 20, electionTimeoutMs: 100 },
@@ -23,36 +34,50 @@ const shortReigns = (plan: QuorumPlan): QuorumPlan => ({
 
 export const countAMinority: QuorumPlant = {
   name: 'count-a-minority',
-  says: 'a leader commits what it has sent, whether or not a majority holds it',
+  says: 'a leader commits what one follower less than a majority holds',
   caughtBy: [...DIVERGED, 'read-barrier', 'linearizable'],
   needs: ['isolation', 'powerLoss'],
-  // What it tells idle followers would give it away.
-  said: (message) => (message.type === 'heartbeat' ? { ...message, commitIndex: 0 } : message),
-  forged: (message) => {
-    if (message.type !== 'append') return [];
-    const { from: to, to: from, term, prevIndex, entries } = message;
-    const directories = { fromDirectory: message.toDirectory, toDirectory: message.fromDirectory };
-    const result = { ok: true, matchIndex: prevIndex + entries.length } as const;
-    return entries.length === 0 ? [] : [{ type: 'appendResponse', ...directories, from, to, term, result }];
-  },
+  rules: () => new MinorityCounts(),
 };
 
-/** Up to where a majority of the voters holds the leader's log, whatever the terms of its entries. */
-function heldByMajority({ voters }: RaftStatus): number {
-  const descending = voters.map(({ matchIndex }) => matchIndex).sort((one, other) => other - one);
-  return descending[Math.floor(voters.length / 2)] ?? 0;
+class MinorityCounts extends Rules {
+  override heldByQuorum(_log: RaftLog, voters: Voters, matchIndexOf: (id: number) => number): number {
+    return descending(voters, matchIndexOf)[Math.max(0, voters.majority - 2)] ?? 0;
+  }
 }
+
+const descending = (voters: Voters, matchIndexOf: (id: number) => number): readonly number[] =>
+  voters.ids.map(matchIndexOf).sort((one, other) => other - one);
 
 export const commitByAnOldTerm: QuorumPlant = {
   name: 'commit-by-an-old-term',
-  says: 'a leader tells its followers that an entry of an earlier term is committed once a majority holds it',
+  says: 'an entry of an earlier term is committed once a majority holds it',
   caughtBy: DIVERGED,
   tune: shortReigns,
-  said: (message, _stage, speaker) => {
-    if (speaker?.role !== 'leader' || message.type !== 'append') return message;
-    return { ...message, commitIndex: Math.max(message.commitIndex, heldByMajority(speaker)) };
-  },
+  rules: () => new AnyTermCommits(),
 };
+
+class AnyTermCommits extends Rules {
+  override commitsBy(entryTerm: number | undefined): boolean {
+    return entryTerm !== undefined;
+  }
+}
+
+export const changeWithoutQuorum: QuorumPlant = {
+  name: 'membership-change-without-quorum',
+  says: 'a change of the membership is committed by the leader alone',
+  caughtBy: [...DIVERGED, 'one-leader', 'read-barrier', 'linearizable'],
+  needs: ['isolation', 'split'],
+  tune: (plan) => ({ ...plan, nodes: 5, voters: 3, changeEveryMs: 100 }),
+  rules: () => new LonelyChange(),
+};
+
+class LonelyChange extends Rules {
+  override heldByQuorum(log: RaftLog, voters: Voters, matchIndexOf: (id: number) => number): number {
+    const isChanging = log.configurationIndex > log.commitIndex;
+    return isChanging ? (descending(voters, matchIndexOf)[0] ?? 0) : super.heldByQuorum(log, voters, matchIndexOf);
+  }
+}
 
 function mixedUp(message: PeerMessage, { dice }: Stage): PeerMessage {
   if (message.type !== 'append' || dice.below(30) > 0) return message;

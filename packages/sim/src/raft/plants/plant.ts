@@ -3,6 +3,7 @@
  * misbehaves as a real bug would make it. Only the simulator can turn one on; each is there to prove
  * that a check can fail.
  */
+import type { Rules } from '@barnabas/raft/core';
 import type { PeerMessage, RaftNode, RaftStatus, StateMachine } from '@barnabas/raft';
 import type { KeyValueStore } from '@barnabas/store';
 import type { Stage } from '../../kernel/stage.js';
@@ -18,6 +19,8 @@ export interface QuorumPlant {
   readonly needs?: readonly Misfortune[];
   /** A quorum in which it shows sooner. */
   tune?(plan: QuorumPlan): QuorumPlan;
+  /** The node's core, with one of its rules broken. */
+  rules?(): Rules;
   store?(store: KeyValueStore, stage: Stage): KeyValueStore;
   stateMachine?(machine: StateMachine, stage: Stage): StateMachine;
   node?(node: RaftNode, stage: Stage): RaftNode;
