@@ -4,8 +4,8 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import type { RoleName, RunningNode } from '@barnabas/cli/node';
 import { v1 } from '@barnabas/protocol';
-import { levelStoreFactory } from '@barnabas/store';
 import { addressOf, Nodes, readAll } from '../support/nodes';
+import { flip } from '../support/rot';
 import { program } from '../support/server';
 import { framed, Wire } from '../support/wire';
 
@@ -16,23 +16,6 @@ beforeEach(() => {
   nodes = new Nodes();
 });
 afterEach(() => nodes.close());
-
-/** Flips one bit where `text` stands in a stored batch; LevelDB's own checksums stay good. */
-async function flip(location: string, text: string): Promise<void> {
-  const store = await levelStoreFactory.open(location, { createIfMissing: false });
-  let flipped = 0;
-  for await (const entries of store.read({ chunkBytes: 1 << 20 })) {
-    for (const { key, value } of entries) {
-      const at = value.indexOf(text);
-      if (at === -1) continue;
-      value[at] = (value[at] ?? 0) ^ 0x04;
-      await store.write([{ type: 'put', key, value }], { sync: true });
-      flipped += 1;
-    }
-  }
-  await store.close();
-  expect(flipped).toBe(1);
-}
 
 function barnabas(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) => {

@@ -1,10 +1,13 @@
 /** Three brokers, three replicas: what was acknowledged survives its leader, and followers catch up. */
+import { readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import type { BarnabasClient } from '@barnabas/client';
 import type { RunningNode } from '@barnabas/cli/node';
 import { createConnector } from '@barnabas/rpc';
 import type { Connector } from '@barnabas/rpc';
 import { v1 } from '@barnabas/protocol';
 import { addressOf, Nodes, readAll, until } from '../support/nodes';
+import { flip } from '../support/rot';
 
 const BROKERS = [1, 2, 3];
 
@@ -50,12 +53,19 @@ async function partitionOf(topic: string) {
 const isrIs = (topic: string, ids: readonly number[]) =>
   until(async () => [...(await partitionOf(topic)).isr].sort().join() === [...ids].sort().join());
 
-async function produce(topic: string, from: number, to: number): Promise<void> {
+async function produce(topic: string, from: number, to: number, prefix = ''): Promise<void> {
   const producer = client.producer({ acks: 'all' });
   const sent = [];
-  for (let n = from; n < to; n++) sent.push(producer.send({ topic, partition: 0, value: `${n}` }));
+  for (let n = from; n < to; n++) sent.push(producer.send({ topic, partition: 0, value: `${prefix}${n}` }));
   await Promise.all(sent);
   await producer.close();
+}
+
+/** Flips a bit of a record on the disk of a broker that does not run. */
+async function rot(brokerId: number, topic: string, value: string): Promise<void> {
+  const logs = path.join(nodes.directory(`broker-${brokerId}`), 'broker');
+  const directory = path.join(logs, readdirSync(logs).find((name) => name.startsWith(`${topic}-0.`)) ?? 'missing');
+  await flip(directory, value);
 }
 
 const numbers = (to: number) => Array.from({ length: to }, (_, n) => `${n}`);
@@ -85,4 +95,46 @@ test('nothing acknowledged is lost when the leader dies, and it comes back into 
   }
   await until(async () => (await partitionOf('orders')).leader === first.leader);
   expect((await readAll(client, 'orders', 1)).map(({ value }) => value)).toEqual(numbers(1500));
+}, 60_000);
+
+test('a replica that is corrupt is found when it is read, hands over, and is fetched again', async () => {
+  await client
+    .admin()
+    .createTopics([{ name: 'rot', partitions: 1, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } }]);
+  await produce('rot', 0, 300, 'record ');
+  const [leader, rotten, sound] = (await partitionOf('rot')).replicas as [number, number, number];
+  await nodes.stop(`broker-${rotten}`, 5_000);
+  await rot(rotten, 'rot', 'record 150');
+  await startBroker(rotten);
+  await isrIs('rot', BROKERS);
+
+  await nodes.stop(`broker-${leader}`, 5_000);
+  await until(async () => (await partitionOf('rot')).leader === rotten);
+  const expected = numbers(300).map((n) => `record ${n}`);
+  // The reader follows to the next leader and misses nothing.
+  expect((await readAll(client, 'rot', 1)).map(({ value }) => value)).toEqual(expected);
+  expect((await partitionOf('rot')).leader).toBe(sound);
+
+  // Fetched anew, it may lead.
+  await isrIs('rot', [rotten, sound]);
+  await nodes.stop(`broker-${sound}`, 5_000);
+  await until(async () => (await partitionOf('rot')).leader === rotten);
+  expect((await readAll(client, 'rot', 1)).map(({ value }) => value)).toEqual(expected);
+}, 60_000);
+
+test('a replica whose files are gone does not count for what they held', async () => {
+  await client.admin().createTopics([{ name: 'robbed', partitions: 1, replicationFactor: 2 }]);
+  await produce('robbed', 0, 200);
+  const [leader, robbed] = (await partitionOf('robbed')).replicas as [number, number];
+  // Long enough for the checkpoint, which is what is left to tell of the loss.
+  await nodes.stop(`broker-${robbed}`, 5_000);
+  const logs = path.join(nodes.directory(`broker-${robbed}`), 'broker');
+  for (const name of readdirSync(logs).filter((one) => one.startsWith('robbed-0.'))) {
+    rmSync(path.join(logs, name), { recursive: true });
+  }
+  await startBroker(robbed);
+  await isrIs('robbed', [leader, robbed]);
+  await nodes.stop(`broker-${leader}`, 5_000);
+  await until(async () => (await partitionOf('robbed')).leader === robbed);
+  expect((await readAll(client, 'robbed', 1)).map(({ value }) => value)).toEqual(numbers(200));
 }, 60_000);

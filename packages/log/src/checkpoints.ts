@@ -1,6 +1,7 @@
 /**
- * The small database of a log directory: whose it is, and what changes in place, which would spoil
- * the growing keys of a partition's own database: high watermarks and log start offsets.
+ * The small database of a log directory: whose it is, whether it was left in good order, and what
+ * changes in place, which would spoil the growing keys of a partition's own database: high watermarks and
+ * log start offsets.
  *
  * Its being open is the lock on the directory: a second process is refused by LevelDB.
  */
@@ -17,6 +18,7 @@ export const CHECKPOINTS = 'checkpoints';
 
 const NOTHING: Checkpoint = { highWatermark: 0, logStartOffset: 0 };
 const OWNER_KEY = Buffer.from('owner');
+const CLEAN_SHUTDOWN_KEY = Buffer.from('clean-shutdown');
 const OWNER_VERSION = 1;
 const VALUE_BYTES = 20;
 /** Little is written here, so little is reserved. */
@@ -26,7 +28,11 @@ export class Checkpoints {
   /** As on disk, to write only what changed. */
   readonly #written = new Map<string, Checkpoint>();
 
-  private constructor(private readonly store: KeyValueStore) {}
+  private constructor(
+    private readonly store: KeyValueStore,
+    /** The broker epoch under which this directory was last closed in good order; -1 if it was not. */
+    readonly cleanShutdownEpoch: number,
+  ) {}
 
   /** Locks the directory. Throws INCONSISTENT_CLUSTER_ID when it belongs to somebody else. */
   static async open(
@@ -41,7 +47,7 @@ export class Checkpoints {
       });
     try {
       await checkOwner(store, directory, owner);
-      return new Checkpoints(store);
+      return new Checkpoints(store, await takeCleanShutdown(store));
     } catch (error) {
       await store.close();
       throw error;
@@ -83,8 +89,27 @@ export class Checkpoints {
     await this.store.write([{ type: 'del', key: Buffer.from(key) }], { sync: false });
   }
 
+  /** Everything is on disk; nothing is written afterwards. */
+  async stoppedInOrder(brokerEpoch: number): Promise<void> {
+    const value = Buffer.from(JSON.stringify({ brokerEpoch }));
+    await this.store.write([{ type: 'put', key: CLEAN_SHUTDOWN_KEY, value }], { sync: true });
+  }
+
   close(): Promise<void> {
     return this.store.close();
+  }
+}
+
+/** It holds for one start: from here on a crash is a crash. */
+async function takeCleanShutdown(store: KeyValueStore): Promise<number> {
+  const value = await store.get(CLEAN_SHUTDOWN_KEY);
+  if (value === undefined) return -1;
+  await store.write([{ type: 'del', key: CLEAN_SHUTDOWN_KEY }], { sync: true });
+  try {
+    const { brokerEpoch } = JSON.parse(value.toString()) as { brokerEpoch?: unknown };
+    return typeof brokerEpoch === 'number' && Number.isSafeInteger(brokerEpoch) ? brokerEpoch : -1;
+  } catch {
+    return -1;
   }
 }
 

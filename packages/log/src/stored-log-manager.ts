@@ -168,7 +168,11 @@ class StoredLogManager implements LogManager {
     };
   }
 
-  async close(): Promise<void> {
+  get cleanShutdownEpoch(): number {
+    return this.checkpoints.cleanShutdownEpoch;
+  }
+
+  async close({ cleanShutdownEpoch }: { readonly cleanShutdownEpoch?: number | undefined } = {}): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#checkpointTimer?.cancel();
@@ -178,9 +182,11 @@ class StoredLogManager implements LogManager {
     const results = await Promise.allSettled(logs.map((log) => log.close()));
     await this.#writeCheckpoints(logs, true);
     await this.#stores.closeAll();
+    const failed = results.find((result) => result.status === 'rejected');
+    const isClean = failed === undefined && logs.every((log) => log.offline === undefined);
+    if (isClean && cleanShutdownEpoch !== undefined) await this.checkpoints.stoppedInOrder(cleanShutdownEpoch);
     await this.checkpoints.close();
     this.#logs.clear();
-    const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 

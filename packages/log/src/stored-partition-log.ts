@@ -68,6 +68,7 @@ export class StoredPartitionLog implements PartitionLog {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
+  readonly checkpointedHighWatermark: number;
   readonly #health: LogHealth;
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
@@ -90,6 +91,7 @@ export class StoredPartitionLog implements PartitionLog {
     this.topicId = partition.topicId;
     this.partition = partition.partition;
     this.#state = recovered.state;
+    this.checkpointedHighWatermark = checkpointed.highWatermark;
     this.#highWatermark = Math.min(checkpointed.highWatermark, this.logEndOffset);
     this.#durableLogStart = Math.min(checkpointed.logStartOffset, this.logStartOffset);
     this.#writer = new LogWriter(

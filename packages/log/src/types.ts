@@ -104,6 +104,8 @@ export interface PartitionLog extends TopicPartition {
   readonly latestEpoch: number;
   /** As last noted, or at open what the checkpoint had, never above the log end offset. */
   readonly highWatermark: number;
+  /** What the checkpoint had at open, wherever the log ended then: above the log end something is missing. */
+  readonly checkpointedHighWatermark: number;
   /** Why the log is offline; nothing is served or appended then. */
   readonly offline: BarnabasError | undefined;
 
@@ -183,8 +185,16 @@ export interface LogManager {
   /** Writes high watermarks and log start offsets that changed. Also done every checkpointIntervalMs and at close. */
   checkpoint(): Promise<void>;
   stats(): LogManagerStats;
-  /** Flushes and closes everything, so that the next start has nothing to recover. */
-  close(): Promise<void>;
+  /**
+   * What the last `close` in good order was told, if nothing has been opened here since; else -1. Only one
+   * start sees it: whoever crashes afterwards has not stopped in good order.
+   */
+  readonly cleanShutdownEpoch: number;
+  /**
+   * Flushes and closes everything, so that the next start has nothing to recover. `cleanShutdownEpoch` is kept
+   * for that start, if all of it has succeeded.
+   */
+  close(options?: { readonly cleanShutdownEpoch?: number | undefined }): Promise<void>;
 }
 
 export interface LogManagerOptions {

@@ -128,7 +128,7 @@ class Broker implements Role {
     await this.#metadataLoaded();
     const node = await this.#openNode();
     const { clusterId } = this.#follower.image;
-    await this.#lifecycle.start(endpointsOf(this.options.config, bound), clusterId);
+    await this.#lifecycle.start(endpointsOf(this.options.config, bound), clusterId, node.cleanShutdownEpoch);
     await node.begin();
     this.#assertStarting();
     this.#serves = true;

@@ -21,6 +21,7 @@ import type { ThrottleRules } from './replication/throttle.js';
 import { ThrottledCredit } from './replication/throttled-credit.js';
 import { IsrProposals } from './runtime/isr-proposals.js';
 import { LeaderLookup } from './runtime/leader-lookup.js';
+import { OfflineReports } from './runtime/offline-reports.js';
 import type { ReplicaPublisher } from './runtime/metadata-publisher.js';
 import type { BrokerMetrics } from './runtime/metrics.js';
 import { ReplicaDriver } from './runtime/replica-driver.js';
@@ -35,7 +36,7 @@ export type OpenLogs = (options: LogManagerOptions) => Promise<LogManager>;
 export interface ReplicationOptions {
   /** A stream to that broker; undefined while nobody knows where it is. */
   readonly openStream: (leaderId: number) => LeaderStream | undefined;
-  readonly controller: Pick<ControllerClient, 'alterPartition'>;
+  readonly controller: Pick<ControllerClient, 'alterPartition' | 'reportOfflineReplicas'>;
   /** Of this broker's registration; undefined while there is none. */
   readonly brokerEpoch: () => number | undefined;
 }
@@ -72,6 +73,7 @@ export class ReplicaNode {
   readonly leaderSide: LeaderSide;
   readonly #followerSide: FollowerSide;
   readonly #proposals: IsrProposals;
+  readonly #offlineReports: OfflineReports;
   readonly #retention: Retention;
 
   private constructor(
@@ -94,6 +96,7 @@ export class ReplicaNode {
       onFault,
     });
     this.#proposals = this.#makeProposals();
+    this.#offlineReports = this.#makeOfflineReports();
     this.leaderSide = this.#makeLeaderSide();
     this.#followerSide = this.#makeFollowerSide();
     publisher.attach(this.driver, follower.image, () => this.#followerSide.reconsider());
@@ -101,6 +104,11 @@ export class ReplicaNode {
     this.#retention = new Retention({ driver: this.driver, logs, intervalMs, clock, timers, logger, onFault });
     this.serving = this.#makeServing();
     this.#sampleMetrics();
+  }
+
+  /** The broker epoch under which this broker last stopped in good order; -1 if it did not. */
+  get cleanShutdownEpoch(): number {
+    return this.logs.cleanShutdownEpoch;
   }
 
   /** Once the broker has caught up with the metadata log. */
@@ -122,8 +130,10 @@ export class ReplicaNode {
     this.leaderSide.stop();
     this.#followerSide.stop();
     this.#proposals.stop();
+    this.#offlineReports.stop();
     await this.driver.stop();
-    await this.logs.close().catch((error: unknown) => {
+    const cleanShutdownEpoch = this.options.replication.brokerEpoch();
+    await this.logs.close({ cleanShutdownEpoch }).catch((error: unknown) => {
       this.options.environment.logger.error('The logs could not be closed in good order', {
         action: 'look at the disk; what was not written is recovered or refused at the next start',
         error,
@@ -135,6 +145,20 @@ export class ReplicaNode {
     const { config, environment, replication } = this.options;
     const { timers, logger } = environment;
     return new IsrProposals({
+      nodeId: config['node.id'],
+      driver: this.driver,
+      controller: replication.controller,
+      brokerEpoch: replication.brokerEpoch,
+      timeoutMs: config['request.timeout.ms'],
+      timers,
+      logger,
+    });
+  }
+
+  #makeOfflineReports(): OfflineReports {
+    const { config, environment, replication } = this.options;
+    const { timers, logger } = environment;
+    return new OfflineReports({
       nodeId: config['node.id'],
       driver: this.driver,
       controller: replication.controller,
@@ -182,6 +206,7 @@ export class ReplicaNode {
       isThrottled: () => false,
       newThrottledCredit: (grant) => new ThrottledCredit(bucket, windowBytes, timers, grant),
       propose: (partition, proposal, again) => this.#proposals.propose(partition, proposal, again),
+      reportOffline: (partition, leaderEpoch) => this.#offlineReports.report(partition, leaderEpoch),
       clock,
       timers,
       random,

@@ -110,7 +110,10 @@ export class BrokerProcess {
       // One broker: nobody to follow, nobody to admit.
       replication: {
         openStream: () => undefined,
-        controller: { alterPartition: () => Promise.reject(notServing()) },
+        controller: {
+          alterPartition: () => Promise.reject(notServing()),
+          reportOfflineReplicas: () => Promise.reject(notServing()),
+        },
         brokerEpoch: () => 0,
       },
       onFault: (fault) => this.world.fail(fault),

@@ -62,7 +62,17 @@ export type ReplicaEvent<Token> =
   /** Old records are gone. */
   | { readonly type: 'logStartMoved'; readonly partition: Partition<Token>; readonly logStartOffset: number }
   /** The log cannot be used any more. */
-  | { readonly type: 'logFailed'; readonly partition: Partition<Token>; readonly reason: string }
+  | {
+      readonly type: 'logFailed';
+      readonly partition: Partition<Token>;
+      readonly reason: string;
+      /** What is on disk is not what was written: opening it again would not help. */
+      readonly corrupt: boolean;
+    }
+  /** The controller knows that the replica is offline; the metadata log shows it at this offset. */
+  | { readonly type: 'offlineReported'; readonly partition: Partition<Token>; readonly metadataOffset: number }
+  /** The metadata log has been applied up to this offset. */
+  | { readonly type: 'caughtUp'; readonly metadataOffset: number }
   /** Time has passed: deadlines are due. */
   | { readonly type: 'tick'; readonly now: number }
 
@@ -167,6 +177,18 @@ export type ReplicaEffect<Token> =
   /** Whoever reads this partition here must be told this and stop. */
   | { readonly type: 'unavailable'; readonly partition: Partition<Token>; readonly error: BarnabasError }
   | { readonly type: 'closeLog'; readonly partition: Partition<Token> }
+  /** Tell the controller that the replica is offline; answer with `offlineReported`. */
+  | { readonly type: 'reportOffline'; readonly partition: Partition<Token>; readonly leaderEpoch: number }
+  /**
+   * Open the log again, made anew if it was corrupt, after a pause that grows with the attempts; answer
+   * with `opened` or `logFailed`.
+   */
+  | {
+      readonly type: 'reviveLog';
+      readonly partition: Partition<Token>;
+      readonly corrupt: boolean;
+      readonly attempt: number;
+    }
   /** The replica does not belong here any more: close the log and remove it from disk. */
   | { readonly type: 'deleteLog'; readonly partition: Partition<Token> }
   | { readonly type: 'respond'; readonly token: Token; readonly outcome: ProduceOutcome }

@@ -41,8 +41,10 @@ export class FollowerControl<Token> {
   }
 
   /** The leader of before is followed no longer. */
-  end(partition: Partition<Token>, { leader }: FollowerState): void {
-    this.options.emit({ type: 'detach', partition, leader });
+  end(partition: Partition<Token>, following: FollowerState): void {
+    following.phase = 'idle';
+    following.handle = NO_HANDLE;
+    this.options.emit({ type: 'detach', partition, leader: following.leader });
   }
 
   /** The metadata log has said something new of a partition whose leader is the same: what was refused may go now. */

@@ -422,10 +422,10 @@ describe('a log that fails', () => {
     const broken = harness.online();
     const sound = harness.online({ partition: 1 });
     const request = harness.produce(broken, 'all');
-    harness.send({ type: 'logFailed', partition: broken, reason: 'the disk is full' });
+    harness.send({ type: 'logFailed', partition: broken, reason: 'the disk is full', corrupt: false });
     expect(refusedWith(request)).toBe('KAFKA_STORAGE_ERROR');
     expect(refusedWith(harness.produce(broken, 'all'))).toBe('KAFKA_STORAGE_ERROR');
-    expect(broken.log).toEqual({ kind: 'offline', reason: 'the disk is full' });
+    expect(broken.log).toEqual({ kind: 'offline', reason: 'the disk is full', corrupt: false });
     const other = harness.produce(sound, 'all');
     harness.stable(sound);
     expect(other.outcome).toMatchObject({ kind: 'appended' });
@@ -435,7 +435,7 @@ describe('a log that fails', () => {
     const harness = new Harness();
     const partition = harness.assign();
     const request = harness.produce(partition, 'all');
-    harness.send({ type: 'logFailed', partition, reason: 'corrupt' });
+    harness.send({ type: 'logFailed', partition, reason: 'corrupt', corrupt: true });
     expect(refusedWith(request)).toBe('KAFKA_STORAGE_ERROR');
   });
 });
@@ -537,7 +537,7 @@ class RandomLife {
         harness.assign({ ...assignment, config: { 'min.insync.replicas': (number % 3) + 1 } });
         return;
       case 'fail':
-        if (number === 0) harness.send({ type: 'logFailed', partition, reason: 'planted' });
+        if (number === 0) harness.send({ type: 'logFailed', partition, reason: 'planted', corrupt: false });
         return;
       case 'refuse':
         if (isOpen) harness.disk(partition).failsAppends = number % 4 === 0;

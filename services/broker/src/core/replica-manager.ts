@@ -8,6 +8,7 @@
  *   produce-control    when an entry is answered and with what
  *   leader-control     followers, high watermark, in-sync set
  *   follower-control   following a leader
+ *   offline-control    logs that have failed
  * Does not own: bytes on disk (log), what is in a batch (checked at the door), subscriptions of
  * consumers (fetch/), streams between brokers (replication/).
  *
@@ -24,6 +25,7 @@ import { LeaderControl, superseded } from './leader-control.js';
 import type { BrokerView } from './leader-state.js';
 import { Partition } from './partition.js';
 import { ProduceControl } from './produce-control.js';
+import { OfflineControl } from './offline-control.js';
 import * as refusals from './refusals.js';
 
 export interface ReplicaManagerOptions {
@@ -39,6 +41,7 @@ export class ReplicaManager<Token> {
   readonly #produce: ProduceControl<Token>;
   readonly #leading: LeaderControl<Token>;
   readonly #following: FollowerControl<Token>;
+  readonly #offline: OfflineControl<Token>;
   #brokers: ReadonlyMap<number, BrokerView> = new Map();
   #started = false;
   #effects: ReplicaEffect<Token>[] = [];
@@ -57,6 +60,7 @@ export class ReplicaManager<Token> {
       viewOf: (id) => this.#brokers.get(id),
     });
     this.#following = new FollowerControl({ emit, openLog });
+    this.#offline = new OfflineControl(emit);
   }
 
   /** Produce entries that wait for their acks. */
@@ -81,6 +85,11 @@ export class ReplicaManager<Token> {
   /** What the metadata log says of a broker. */
   broker(id: number): BrokerView | undefined {
     return this.#brokers.get(id);
+  }
+
+  /** Some log has failed and may come back: `caughtUp` is to be sent. */
+  get hasFailures(): boolean {
+    return this.#offline.isConcerned;
   }
 
   /** Takes one event in. The effects are to be carried out in order before the next event. */
@@ -117,7 +126,11 @@ export class ReplicaManager<Token> {
       case 'logStartMoved':
         return this.#logStartMoved(event);
       case 'logFailed':
-        return this.#failed(event.partition, event.reason);
+        return this.#failed(event);
+      case 'offlineReported':
+        return this.#offline.reported(event.partition, event.metadataOffset);
+      case 'caughtUp':
+        return this.#offline.caughtUp(event.metadataOffset);
       case 'followed':
         return this.#leading.followed(event);
       case 'unfollowed':
@@ -197,6 +210,7 @@ export class ReplicaManager<Token> {
     this.#leading.endAll(partition.removed(), refusals.unknownTopicId(partition));
     if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, refusals.unknownPartition(partition));
+    this.#offline.removed(partition);
     this.#effects.push({ type: 'deleteLog', partition });
     const siblings = this.#byTopicId.get(partition.topicId);
     siblings?.delete(partition.partition);
@@ -222,6 +236,7 @@ export class ReplicaManager<Token> {
     this.#started = true;
     this.#leading.start();
     this.#following.start();
+    this.#offline.start();
     for (const partition of this.partitions()) {
       this.#following.begin(partition);
       this.#leading.admit(partition);
@@ -265,18 +280,16 @@ export class ReplicaManager<Token> {
     else this.#following.logStartMoved(partition);
   }
 
-  #failed(partition: Partition<Token>, reason: string): void {
+  #failed({ partition, reason, corrupt }: EventOf<Token, 'logFailed'>): void {
     if (partition.log.kind === 'removed' || partition.log.kind === 'offline') return;
     partition.failed(reason);
     const { following } = partition;
     const error = refusals.offline(partition, reason);
     this.#leading.endAll(partition.dropFollowers(), error);
-    if (following !== undefined) {
-      this.#following.end(partition, following);
-      following.phase = 'idle';
-    }
+    if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, error);
     this.#effects.push({ type: 'closeLog', partition });
+    this.#offline.failed(partition, corrupt);
   }
 
   /** This broker can no longer decide about the partition: nobody waits here any longer. */

@@ -10,6 +10,8 @@ import type { FollowerLinkOptions } from './follower-link.js';
 export interface FollowerSideOptions extends FollowerLinkOptions {
   /** Brings a proposal to the controller. */
   readonly propose: (partition: ReplicaPartition, proposal: IsrProposal, again: boolean) => void;
+  /** Tells the controller of a replica that cannot be used. */
+  readonly reportOffline: (partition: ReplicaPartition, leaderEpoch: number) => void;
 }
 
 export class FollowerSide implements ReplicationPort {
@@ -39,6 +41,10 @@ export class FollowerSide implements ReplicationPort {
 
   acknowledge(partition: ReplicaPartition, handle: number): void {
     this.#links.get(partition.leader)?.acknowledge(partition, handle);
+  }
+
+  reportOffline(partition: ReplicaPartition, leaderEpoch: number): void {
+    this.options.reportOffline(partition, leaderEpoch);
   }
 
   propose(partition: ReplicaPartition, proposal: IsrProposal, again: boolean): void {

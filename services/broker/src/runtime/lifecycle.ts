@@ -45,6 +45,8 @@ export class BrokerLifecycle {
   #endpoints: internal.Endpoint[] = [];
   #clusterId = '';
   #brokerEpoch: number | undefined;
+  /** The last registration after which nothing has been lost; -1 after a crash. */
+  #previousEpoch = -1;
   #leaving = false;
   #over = false;
   #running: Promise<void> = Promise.resolve();
@@ -66,7 +68,8 @@ export class BrokerLifecycle {
   }
 
   /** Registers and waits until the metadata log says that this broker serves. */
-  async start(endpoints: internal.Endpoint[], clusterId: string): Promise<void> {
+  async start(endpoints: internal.Endpoint[], clusterId: string, cleanShutdownEpoch: number): Promise<void> {
+    this.#previousEpoch = cleanShutdownEpoch;
     this.#endpoints = endpoints;
     this.#clusterId = clusterId;
     const { clock, source, nodeId, registrationTimeoutMs } = this.options;
@@ -148,12 +151,14 @@ export class BrokerLifecycle {
       incarnationId: this.#incarnationId,
       endpoints: this.#endpoints,
       rack,
-      previousBrokerEpoch: -1,
+      previousBrokerEpoch: this.#previousEpoch,
       features: announcedFeatures(),
       flushIntervalMessages,
     };
     const { brokerEpoch } = await controller.registerBroker(request, this.#within(left));
     this.#brokerEpoch = brokerEpoch;
+    // As long as this process lives, nothing that it has written is lost: it may say so if it has to register again.
+    this.#previousEpoch = brokerEpoch;
     logger.info('Registered with the controller', { brokerEpoch, incarnationId: this.#incarnationId });
   }
 

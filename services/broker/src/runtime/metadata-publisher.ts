@@ -22,6 +22,7 @@ export class ReplicaPublisher implements MetadataPublisher {
     this.#onPublished = onPublished;
     driver.brokers(viewsOf(image));
     this.#assign(driver, changesBetween(emptyImage, image), image);
+    driver.caughtUp(image.offset);
   }
 
   publish(changes: ImageChanges, image: MetadataImage): void {
@@ -32,6 +33,7 @@ export class ReplicaPublisher implements MetadataPublisher {
     // Before what they hold: who may join an in-sync set depends on it.
     if (changes.changedBrokers.size > 0) driver.brokers(viewsOf(image));
     this.#assign(driver, changes, image);
+    driver.caughtUp(image.offset);
     this.#onPublished();
   }
 

@@ -53,6 +53,8 @@ export interface ReplicationPort {
   detach(partition: ReplicaPartition, leader: number): void;
   ask(partition: ReplicaPartition, handle: number, question: Question): void;
   acknowledge(partition: ReplicaPartition, handle: number): void;
+  /** Tells the controller that a replica cannot be used. */
+  reportOffline(partition: ReplicaPartition, leaderEpoch: number): void;
   /** `again`: not at once. */
   propose(partition: ReplicaPartition, proposal: IsrProposal, again: boolean): void;
 }
@@ -84,6 +86,9 @@ type Effect = ReplicaEffect<ProduceToken>;
 /** Pauses of a follower that is refused: the first, and the longest. */
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
+/** Before a failed log is opened again. */
+const SHORTEST_REVIVAL_MS = 1_000;
+const LONGEST_REVIVAL_MS = 60_000;
 
 export class ReplicaDriver {
   readonly #manager: ReplicaManager<ProduceToken>;
@@ -97,6 +102,7 @@ export class ReplicaDriver {
   #inTurn = false;
   #over = false;
   #refusing = false;
+  #metadataOffset = -1;
   #timer: Timer | undefined;
   #isrTimer: Timer | undefined;
 
@@ -111,7 +117,7 @@ export class ReplicaDriver {
         const { logStartOffset, stableEndOffset: logEndOffset, highWatermark } = log;
         this.#dispatch({ type: 'opened', partition, logStartOffset, logEndOffset, highWatermark });
       },
-      onFailed: (partition, error) => this.#dispatch({ type: 'logFailed', partition, reason: error.message }),
+      onFailed: (partition, error) => this.#failed(partition, error),
       onFault: (fault) => this.#fail(fault),
     });
   }
@@ -148,6 +154,7 @@ export class ReplicaDriver {
   /** The broker is registered and unfenced: leaders are followed, and in-sync sets changed, from now on. */
   startReplication(replication: ReplicationPort): void {
     this.#replication = replication;
+    this.#dispatch({ type: 'caughtUp', metadataOffset: this.#metadataOffset });
     this.#dispatch({ type: 'started' });
     this.#checkIsrLater();
   }
@@ -164,7 +171,7 @@ export class ReplicaDriver {
   /** The log manager has found a log to be unusable. */
   logFailed(topicId: string, partition: number, error: BarnabasError): void {
     const replica = this.#manager.findById(topicId, partition);
-    if (replica !== undefined) this.#dispatch({ type: 'logFailed', partition: replica, reason: error.message });
+    if (replica !== undefined) this.#failed(replica, error);
   }
 
   /** The open log of a partition that this broker leads; rejects with what its refusal says. */
@@ -198,6 +205,18 @@ export class ReplicaDriver {
   /** Refuses new entries from now on; those on their way are still answered. */
   refuseProduce(): void {
     this.#refusing = true;
+  }
+
+  /** The controller knows that the replica is offline; the metadata log shows it at this offset. */
+  offlineReported(partition: ReplicaPartition, metadataOffset: number): void {
+    this.#dispatch({ type: 'offlineReported', partition, metadataOffset });
+  }
+
+  /** The metadata log has been applied up to this offset. */
+  caughtUp(metadataOffset: number): void {
+    // Nearly always there is nobody to tell.
+    this.#metadataOffset = metadataOffset;
+    if (this.#manager.hasFailures) this.#dispatch({ type: 'caughtUp', metadataOffset });
   }
 
   /** Takes no more events; what was appended stays with the log manager, which is closed by its owner. */
@@ -322,6 +341,10 @@ export class ReplicaDriver {
         return this.#close(effect.partition);
       case 'deleteLog':
         return this.#logs.delete(effect.partition);
+      case 'reportOffline':
+        return this.#replication?.reportOffline(effect.partition, effect.leaderEpoch);
+      case 'reviveLog':
+        return this.#revive(effect.partition, effect.corrupt, effect.attempt);
       case 'position':
         return this.#position(effect.partition, effect.follow, effect.sink);
       case 'endFollow':
@@ -389,7 +412,7 @@ export class ReplicaDriver {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
       if (error.errorName === 'KAFKA_STORAGE_ERROR') {
-        this.#turn({ type: 'logFailed', partition, reason: error.message });
+        this.#failed(partition, error);
         return;
       }
       this.options.logger.warn('What a leader sent does not fit the log of its follower', {
@@ -459,12 +482,40 @@ export class ReplicaDriver {
   #close(partition: ReplicaPartition): void {
     const { log } = partition;
     this.options.logger.error('A partition is offline', {
-      action: 'look at its disk; restart the broker when it is sound. Other partitions go on',
+      action:
+        partition.replicas.length > 1
+          ? 'look at its disk. The replica comes back by itself once others have all that it held; other partitions go on'
+          : 'look at its disk; restart the broker when it is sound. Other partitions go on',
       topic: partition.topic,
       partition: partition.partition,
       reason: log.kind === 'offline' ? log.reason : log.kind,
     });
     this.#logs.close(partition);
+  }
+
+  #failed(partition: ReplicaPartition, error: BarnabasError): void {
+    const corrupt = error.facts?.['corrupt'] === true;
+    this.#dispatch({ type: 'logFailed', partition, reason: error.message, corrupt });
+  }
+
+  /** Nobody counts on what the failed log held. */
+  #revive(partition: ReplicaPartition, corrupt: boolean, attempt: number): void {
+    const { topic, partition: number, leader } = partition;
+    const pauseMs =
+      attempt === 1 && corrupt ? 0 : Math.min(LONGEST_REVIVAL_MS, SHORTEST_REVIVAL_MS * 2 ** (attempt - 1));
+    const message = corrupt
+      ? 'A corrupt replica is fetched again from its leader'
+      : 'An offline replica is opened again';
+    this.options.logger.warn(message, {
+      action: 'nothing, unless it recurs: then replace the disk',
+      ...{ topic, partition: number, leader, attempt, pauseMs },
+    });
+    const timer = this.options.timers.after(pauseMs, () => {
+      this.#pauses.delete(timer);
+      if (corrupt) this.#logs.delete(partition);
+      this.#logs.open(partition);
+    });
+    this.#pauses.add(timer);
   }
 
   // --- the leader's part ---

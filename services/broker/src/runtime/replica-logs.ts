@@ -69,6 +69,7 @@ export class ReplicaLogs {
       await this.#orFail(partition, async () => {
         const log = await logs.openLog(partition, configs.logConfig(partition.topic));
         mustFit(log, partition);
+        mustBeWhole(log, partition);
         this.#logs.set(partition, log);
         onOpened(partition, log);
       });
@@ -135,6 +136,20 @@ export class ReplicaLogs {
     });
     this.#fileWork.set(key, work);
   }
+}
+
+/**
+ * A log whose every write was synced cannot end below what was committed of it: its directory was lost, or
+ * another one is in its place. Others may count on it for what it does not have any more.
+ */
+function mustBeWhole(log: PartitionLog, { replicas }: ReplicaPartition): void {
+  const { checkpointedHighWatermark, logEndOffset } = log;
+  if (replicas.length === 1 || log.config.flushMessages !== 1 || checkpointedHighWatermark <= logEndOffset) return;
+  throw new BarnabasError(
+    'KAFKA_STORAGE_ERROR',
+    `its log ends at ${logEndOffset}, and everything below ${checkpointedHighWatermark} was committed: files are missing`,
+    { checkpointedHighWatermark, logEndOffset, corrupt: true },
+  );
 }
 
 /**
