@@ -11,7 +11,7 @@ import type { ConfigEntry } from '@barnabas/common/config';
 import { v1 } from '@barnabas/protocol';
 import type { MetadataImage } from './image.js';
 import { brokerSynonyms, dynamicBrokerConfig, topicConfig } from './topic-config.js';
-import type { TopicConfig, TopicConfigKey } from './topic-config.js';
+import type { TopicConfig, TopicConfigKey, replicationThrottleKeys } from './topic-config.js';
 
 /** The broker from whose point of view a configuration is told. */
 export interface ConfiguredBroker {
@@ -58,6 +58,15 @@ export function effectiveTopicValue<K extends TopicConfigKey>(
   broker = anyBroker,
 ): TopicConfig[K] {
   return topicConfig.parseValue(key, topicValue(image, topic, key, broker).text);
+}
+
+/** One of a broker's own values that can change while it runs. */
+export function effectiveBrokerRate(
+  image: MetadataImage,
+  key: keyof typeof replicationThrottleKeys,
+  broker = anyBroker,
+): number {
+  return dynamicBrokerConfig.parseValue(key, brokerValue(image, key, broker).text);
 }
 
 /** A topic's configuration as DescribeConfigs answers it; `keys` empty means all. */

@@ -11,7 +11,7 @@ import {
 import { emptyImage } from './image.js';
 import type { MetadataImage } from './image.js';
 import { internal } from '@barnabas/protocol';
-import { brokerSynonyms, dynamicBrokerConfig, topicConfig } from './topic-config.js';
+import { brokerSynonyms, dynamicBrokerConfig, replicationThrottleKeys, topicConfig } from './topic-config.js';
 
 const kinds = internal.ConfigRecordResourceType;
 
@@ -35,6 +35,8 @@ test('defaults', () => {
     'file.delete.delay.ms': '60000',
     'flush.messages': '1',
     'flush.ms': '9007199254740991',
+    'follower.replication.throttled.replicas': '',
+    'leader.replication.throttled.replicas': '',
     'max.message.bytes': '1048588',
     'message.timestamp.after.max.ms': '3600000',
     'message.timestamp.before.max.ms': '9007199254740991',
@@ -54,7 +56,9 @@ test('each topic key has a broker key of the same type and default, which can be
     const synonym = brokerSynonyms[key as keyof typeof brokerSynonyms];
     expect(brokerKeys.get(synonym)).toMatchObject({ type, defaultValue, allowed, dynamic: true });
   }
-  expect(brokerKeys.size).toBe(topicConfig.names.size);
+  const rates = Object.keys(replicationThrottleKeys);
+  expect(brokerKeys.size).toBe(topicConfig.names.size + rates.length);
+  for (const rate of rates) expect(brokerKeys.get(rate)).toMatchObject({ dynamic: true });
 });
 
 test('the most specific value wins, and its source is told', () => {

@@ -11,7 +11,7 @@
  * acks=all is then on the disk of every replica in sync and outlives all of them losing power at
  * once; writes that wait together share a sync, so it costs far less than a sync a record.
  */
-import { boolean, defineConfig, enumeration, integer, key, list, long } from '@barnabas/common/config';
+import { boolean, defineConfig, enumeration, integer, key, list, long, string } from '@barnabas/common/config';
 import type { ConfigKeys, ValuesOf } from '@barnabas/common/config';
 
 const HOUR_MS = 3_600_000;
@@ -23,6 +23,11 @@ const cleanupPolicies = {
   ...list(enumeration(['delete']), { min: 1, unique: true }),
   allowed: 'delete (compact is not served by this version yet)',
 };
+
+/** Replicas whose replication may be throttled: all of a topic, or partition and broker of each. */
+const throttledReplicas = list(string({ pattern: /^(\*|\d+:\d+)$/, allowed: '* or partition:broker' }), {
+  unique: true,
+});
 
 const topicKeys = {
   'cleanup.policy': key(cleanupPolicies, {
@@ -52,6 +57,14 @@ const topicKeys = {
   'flush.ms': key(long({ min: 0 }), {
     default: UNLIMITED,
     doc: 'Milliseconds after which written records are synced to disk at the latest.',
+  }),
+  'follower.replication.throttled.replicas': key(throttledReplicas, {
+    default: [],
+    doc: 'Replicas, as partition:broker or *, that follow no faster than follower.replication.throttled.rate while they catch up.',
+  }),
+  'leader.replication.throttled.replicas': key(throttledReplicas, {
+    default: [],
+    doc: 'Replicas, as partition:broker or *, that are sent to no faster than leader.replication.throttled.rate while they catch up.',
   }),
   'max.message.bytes': key(integer({ min: 0 }), {
     default: 1_048_588,
@@ -112,6 +125,8 @@ export const brokerSynonyms = {
   'file.delete.delay.ms': 'log.segment.delete.delay.ms',
   'flush.messages': 'log.flush.interval.messages',
   'flush.ms': 'log.flush.interval.ms',
+  'follower.replication.throttled.replicas': 'follower.replication.throttled.replicas',
+  'leader.replication.throttled.replicas': 'leader.replication.throttled.replicas',
   'max.message.bytes': 'message.max.bytes',
   'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
   'message.timestamp.before.max.ms': 'log.message.timestamp.before.max.ms',
@@ -138,8 +153,22 @@ export const topicDefaultKeys = Object.fromEntries(
   ]),
 ) as unknown as TopicDefaultKeys;
 
+/** The rates at which a broker brings replicas up to date (KIP-73). Both can be set while brokers run. */
+export const replicationThrottleKeys = {
+  'follower.replication.throttled.rate': key(long({ min: 1 }), {
+    default: UNLIMITED,
+    dynamic: true,
+    doc: 'Bytes a second that this broker fetches for replicas that catch up and that follower.replication.throttled.replicas names.',
+  }),
+  'leader.replication.throttled.rate': key(long({ min: 1 }), {
+    default: UNLIMITED,
+    dynamic: true,
+    doc: 'Bytes a second that this broker sends to replicas that catch up and that leader.replication.throttled.replicas names.',
+  }),
+} as const satisfies ConfigKeys;
+
 /** What can be changed on brokers while they run. */
-export const dynamicBrokerConfig = defineConfig(topicDefaultKeys);
+export const dynamicBrokerConfig = defineConfig({ ...topicDefaultKeys, ...replicationThrottleKeys });
 
 /** Those values of a broker's configuration that give topics their defaults. */
 export type TopicDefaults = ValuesOf<TopicDefaultKeys>;

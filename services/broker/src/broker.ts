@@ -20,6 +20,7 @@ import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import { brokerConfigEntries } from './config.js';
 import type { BrokerConfig } from './config.js';
+import { localReplicas } from './handlers/describe-replicas.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { logService } from './log-service.js';
 import { OpenStreams } from './open-streams.js';
@@ -104,11 +105,12 @@ class Broker implements Role {
     this.#follower.addPublisher(this.#metadataService.publisher);
     options.observer?.onMetadata(source);
     this.#lifecycle = this.#makeLifecycle();
+    const replicas = localReplicas({ brokerId: nodeId, driver: () => this.#node?.driver, clock });
     this.services = [
       logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
       this.#metadataService.registration,
       replicationService(() => (this.#serves ? this.#node?.leaderSide : undefined), this.#fail),
-      adminForwarder({ source, controller: this.#controller, connector, broker: configured }),
+      adminForwarder({ source, controller: this.#controller, connector, broker: configured, replicas }),
     ];
   }
 

@@ -16,7 +16,7 @@ import {
   string,
 } from '@barnabas/common/config';
 import type { ConfigEntry, ConfigOf } from '@barnabas/common/config';
-import { topicDefaultKeys } from '@barnabas/metadata';
+import { replicationThrottleKeys, topicDefaultKeys } from '@barnabas/metadata';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -26,6 +26,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 export const brokerConfig = defineConfig(
   {
     ...topicDefaultKeys,
+    ...replicationThrottleKeys,
 
     // Who and where.
     'node.id': key(integer({ min: 0 }), { required: true, doc: 'The id of this broker, unique among brokers.' }),

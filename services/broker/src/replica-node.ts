@@ -170,10 +170,13 @@ export class ReplicaNode {
   }
 
   #makeLeaderSide(): LeaderSide {
-    const { config, environment, follower, metrics, replication, onFault } = this.options;
+    const { config, configs, environment, follower, metrics, replication, onFault } = this.options;
     const { clock, timers } = environment;
     const { driver } = this;
-    const rules: ThrottleRules = { rate: () => Infinity, names: () => false };
+    const rules: ThrottleRules = {
+      rate: () => configs.throttledRate('leader'),
+      names: (topic, partition, brokerId) => configs.isThrottled('leader', topic, partition, brokerId),
+    };
     return new LeaderSide({
       nodeId: config['node.id'],
       clusterId: follower.image.clusterId,
@@ -191,19 +194,24 @@ export class ReplicaNode {
   }
 
   #makeFollowerSide(): FollowerSide {
-    const { config, environment, follower, replication } = this.options;
+    const { config, configs, environment, follower, replication } = this.options;
     const { clock, timers, random, logger } = environment;
     const windowBytes = config['replica.fetch.response.max.bytes'];
-    const bucket = new TokenBucket(() => Infinity, clock);
+    const nodeId = config['node.id'];
+    const bucket = new TokenBucket(() => configs.throttledRate('follower'), clock);
     return new FollowerSide({
-      nodeId: config['node.id'],
+      nodeId,
       clusterId: follower.image.clusterId,
       driver: this.driver,
       brokerEpoch: replication.brokerEpoch,
       openStream: replication.openStream,
       windowBytes,
       timeoutMs: config['replica.socket.timeout.ms'],
-      isThrottled: () => false,
+      // A replica in sync is never throttled: it would fall out.
+      isThrottled: ({ topic, partition, isr }) =>
+        configs.throttledRate('follower') !== Infinity &&
+        !isr.includes(nodeId) &&
+        configs.isThrottled('follower', topic, partition, nodeId),
       newThrottledCredit: (grant) => new ThrottledCredit(bucket, windowBytes, timers, grant),
       propose: (partition, proposal, again) => this.#proposals.propose(partition, proposal, again),
       reportOffline: (partition, leaderEpoch) => this.#offlineReports.report(partition, leaderEpoch),

@@ -132,3 +132,19 @@ export function notServed(at: PartitionName & { leader: number; leaderEpoch: num
 export function leadershipOver(at: PartitionName & { leaderEpoch: number }): BarnabasError {
   return fencedLeaderEpoch(at, -1, at.leaderEpoch);
 }
+
+export function offsetNotAvailable(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'OFFSET_NOT_AVAILABLE',
+    `the new leader of ${nameOf(at)} is finding out what is committed: wait and retry`,
+    { topic: at.topic, partition: at.partition },
+  );
+}
+
+export function notDeletedEverywhere(at: PartitionName, beforeOffset: number): BarnabasError {
+  return new BarnabasError(
+    'REQUEST_TIMED_OUT',
+    `records of ${nameOf(at)} below ${beforeOffset} are gone from its leader, and not from all replicas yet: ask again`,
+    { topic: at.topic, partition: at.partition, beforeOffset },
+  );
+}

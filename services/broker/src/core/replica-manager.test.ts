@@ -425,7 +425,7 @@ describe('a log that fails', () => {
     harness.send({ type: 'logFailed', partition: broken, reason: 'the disk is full', corrupt: false });
     expect(refusedWith(request)).toBe('KAFKA_STORAGE_ERROR');
     expect(refusedWith(harness.produce(broken, 'all'))).toBe('KAFKA_STORAGE_ERROR');
-    expect(broken.log).toEqual({ kind: 'offline', reason: 'the disk is full', corrupt: false });
+    expect(broken.log).toEqual({ kind: 'offline', reason: 'the disk is full' });
     const other = harness.produce(sound, 'all');
     harness.stable(sound);
     expect(other.outcome).toMatchObject({ kind: 'appended' });

@@ -1,8 +1,9 @@
 /**
- * LogService/DeleteRecords: raises log start offsets, durably, at once.
+ * LogService/DeleteRecords: raises log start offsets, durably, at once, on all replicas whose brokers serve.
  *
  * The call fails with INVALID_REQUEST for too many entries. Each entry has its own error: those of
- * leader-lookup.ts, OFFSET_OUT_OF_RANGE (above the high watermark, or below -1), KAFKA_STORAGE_ERROR.
+ * leader-lookup.ts, OFFSET_OUT_OF_RANGE (above the high watermark, or below -1), KAFKA_STORAGE_ERROR,
+ * REQUEST_TIMED_OUT (a replica has not followed in time; it will when it can).
  * An offset below the log start changes nothing and is no error.
  */
 import { InvariantError } from '@barnabas/common';
@@ -12,6 +13,8 @@ import type { ReplicaPartition } from '../runtime/replica-driver.js';
 import type { PartitionAccess } from './list-offsets.js';
 
 const MAX_ENTRIES = 10_000;
+/** How long replicas may take: Kafka's default of a deletion's timeout is that of its admin client. */
+const REPLICAS_TIMEOUT_MS = 30_000;
 /** Everything that is committed. */
 const TO_HIGH_WATERMARK = -1;
 
@@ -32,8 +35,10 @@ async function cut(
   try {
     const replica = lookup.partition(topic, partition);
     const log = await driver.openLog(replica);
-    await log.deleteRecordsBefore(checkedOffset(beforeOffset, replica));
+    const before = checkedOffset(beforeOffset, replica);
+    await log.deleteRecordsBefore(before);
     driver.logStartMoved(replica, log.logStartOffset);
+    await driver.whenDeletedEverywhere(replica, before, REPLICAS_TIMEOUT_MS);
     return { topic, partition, logStartOffset: log.logStartOffset, error: undefined };
   } catch (error) {
     if (error instanceof InvariantError) throw error;

@@ -3,11 +3,13 @@
  * watermark can be found. READ_COMMITTED makes `latest` the last stable offset.
  *
  * The call fails with INVALID_REQUEST for too many entries. Each entry has its own error: those of
- * leader-lookup.ts, INVALID_REQUEST (no spec, a negative time), KAFKA_STORAGE_ERROR.
+ * leader-lookup.ts, INVALID_REQUEST (no spec, a negative time), KAFKA_STORAGE_ERROR, OFFSET_NOT_AVAILABLE
+ * (a new leader does not know yet what is committed: anything but earliest, which it does know; KIP-207).
  */
 import { InvariantError } from '@barnabas/common';
 import type { PartitionLog, TimestampAndOffset } from '@barnabas/log';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
+import { refusals } from '../core/index.js';
 import type { LeaderLookup } from '../runtime/leader-lookup.js';
 import type { ReplicaDriver, ReplicaPartition } from '../runtime/replica-driver.js';
 
@@ -59,6 +61,8 @@ async function find(
   const { logStartOffset, highWatermark, lastStableOffset, leaderEpoch } = replica;
   const readCommitted = isolationLevel === v1.IsolationLevel.READ_COMMITTED;
   const limit = readCommitted ? lastStableOffset : highWatermark;
+  // Otherwise a reader that has read to the end might be told that there is less.
+  if (replica.isHighWatermarkBehindEpoch && spec?.$case !== 'earliest') throw refusals.offsetNotAvailable(replica);
   switch (spec?.$case) {
     case 'earliest':
       return { offset: logStartOffset, timestamp: -1, leaderEpoch };

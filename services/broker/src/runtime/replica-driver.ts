@@ -10,11 +10,11 @@
  *   T2  an event that comes up while a turn runs waits for its end
  *   T3  a broken invariant ends the driver: it takes no more events and tells `onFault` once
  */
-import { InvariantError, present, unreachable } from '@barnabas/common';
+import { InvariantError, deferred, present, unreachable } from '@barnabas/common';
 import type { Clock, Logger, Timer, Timers } from '@barnabas/common';
 import type { AppendResult, LogManager, PartitionLog } from '@barnabas/log';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
-import { ReplicaManager, positionOf } from '../core/index.js';
+import { ReplicaManager, positionOf, refusals } from '../core/index.js';
 import type {
   AssignmentChange,
   BrokerView,
@@ -200,6 +200,35 @@ export class ReplicaDriver {
   /** Calls back whenever replicas of a partition led here have moved, until the returned function is called. */
   onReplicasMoved(partition: ReplicaPartition, callback: () => void): () => void {
     return addTo(this.#waiters, partition, callback);
+  }
+
+  /**
+   * Resolves when every replica whose broker serves has a log start at or above the offset. Rejects with
+   * REQUEST_TIMED_OUT, or with why this broker does not lead any more.
+   */
+  async whenDeletedEverywhere(partition: ReplicaPartition, offset: number, timeoutMs: number): Promise<void> {
+    const isDone = (): boolean => {
+      const serves = (id: number): boolean => this.#manager.broker(id)?.serves === true;
+      return (partition.leading?.lowWatermark(partition.logStartOffset, serves) ?? -1) >= offset;
+    };
+    if (isDone()) return;
+    const refusal = partition.refusal();
+    if (refusal !== undefined) throw refusal;
+    const done = deferred<void>();
+    const timer = this.options.timers.after(timeoutMs, () =>
+      done.reject(refusals.notDeletedEverywhere(partition, offset)),
+    );
+    const unwatch = this.onReplicasMoved(partition, () => {
+      if (isDone()) done.resolve();
+    });
+    const unlisten = this.listen(partition, { onHighWatermark() {}, onUnavailable: (error) => done.reject(error) });
+    try {
+      await done.promise;
+    } finally {
+      timer.cancel();
+      unwatch();
+      unlisten();
+    }
   }
 
   /** Refuses new entries from now on; those on their way are still answered. */

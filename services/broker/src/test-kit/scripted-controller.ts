@@ -1,7 +1,8 @@
 /** A controller whose every decision a test makes: a metadata log in memory, followed over the local network. */
-import { randomUuid } from '@barnabas/metadata';
+import { MetadataDelta, emptyImage, randomUuid } from '@barnabas/metadata';
+import type { MetadataImage } from '@barnabas/metadata';
 import type { Random } from '@barnabas/common';
-import { BarnabasError, internal, v1 } from '@barnabas/protocol';
+import { BarnabasError, errorToProto, internal, v1 } from '@barnabas/protocol';
 import { refuseAll, service } from '@barnabas/rpc';
 import type { Handlers, LocalNetwork, ResponseStream } from '@barnabas/rpc';
 
@@ -25,6 +26,11 @@ export class ScriptedController {
   /** Heartbeats are answered with this while it is set. */
   heartbeatError: BarnabasError | undefined;
   mayLeave = true;
+  /** In-sync sets that brokers have proposed. */
+  readonly proposals: internal.AlterPartitionEntry[] = [];
+  /** What the next proposals are refused with; undefined: it is done. */
+  readonly proposalErrors: (BarnabasError | undefined)[] = [];
+  readonly offlineReports: internal.OfflineReplica[] = [];
   producerIdBlocks = 0;
   readonly #followers = new Set<Follower>();
 
@@ -103,10 +109,36 @@ export class ScriptedController {
       brokerHeartbeat: async (request) => this.#heartbeat(request),
       followMetadata: (request, stream) => this.#follow(request, stream),
       allocateProducerIds: async () => ({ firstProducerId: this.producerIdBlocks++ * 2, count: 2 }),
+      alterPartition: async ({ partitions }) => ({ results: partitions.map((entry) => this.#alter(entry)) }),
+      reportOfflineReplicas: async ({ replicas }) => {
+        this.offlineReports.push(...replicas);
+        return { metadataOffset: this.records.length };
+      },
       autoCreateTopics: async () => ({ results: [], metadataOffset: this.records.length }),
       describeQuorum: async () =>
         internal.DescribeQuorumResponse.create({ clusterId: CLUSTER_ID, leaderId: 1, term: 1 }),
     };
+  }
+
+  /** Does what a leader asks, unless the test has said otherwise. */
+  #alter(entry: internal.AlterPartitionEntry): internal.AlterPartitionResult {
+    this.proposals.push(entry);
+    const error = this.proposalErrors.shift();
+    const { topicId, partition, isr } = entry;
+    if (error === undefined) this.changePartition(topicId, partition, { isr: isr.map(({ brokerId }) => brokerId) });
+    const now = this.image().topics.partition(topicId, partition);
+    return internal.AlterPartitionResult.create({
+      ...{ topicId, partition, error: error === undefined ? undefined : errorToProto(error) },
+      ...{ leader: now?.leader ?? -1, leaderEpoch: now?.leaderEpoch ?? -1, isr: [...(now?.isr ?? [])] },
+      ...{ partitionEpoch: now?.partitionEpoch ?? -1, eligibleLeaderReplicas: [] },
+    });
+  }
+
+  /** What the log says. */
+  image(): MetadataImage {
+    const delta = new MetadataDelta(emptyImage);
+    for (const record of this.records) delta.replay(record);
+    return delta.apply({ offset: this.records.length, term: 1 });
   }
 
   #register({ brokerId, incarnationId, endpoints, rack }: internal.RegisterBrokerRequest) {
