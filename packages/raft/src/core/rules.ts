@@ -56,7 +56,7 @@ export class Rules {
   /**
    * Whether a leader may begin a change of the membership. Not while one is uncommitted, else majorities
    * need not overlap. And not before it has committed an entry of its own term, else:
-   *   1. of four, 1 leads term 1, appends "add 5" and reaches nobody with it
+   *   1. of four, 1 leads term 1, appends "5 votes too" and reaches nobody but 5 with it
    *   2. 2 leads term 2 by the votes of 2, 3 and 4, appends "remove 1", and commits it with 3 alone: two of
    *      the three that are left
    *   3. 1 comes back, and leads term 3 by the votes of 1, 4 and 5, three of its five: it lacks what was committed

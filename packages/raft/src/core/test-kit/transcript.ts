@@ -7,12 +7,19 @@
  *   output, up to an empty line
  *
  * Commands (N is a node, A->B the messages on their way from A to B):
- *   nodes COUNT [keep BYTES] [append BYTES] [window MESSAGES]   new nodes 1 to COUNT; log kept behind a
- *                        snapshot (default 0), bytes in one append, appends on their way unanswered
+ *   nodes COUNT [of VOTERS] [keep BYTES] [append BYTES] [window MESSAGES] [bytes BYTES] [drift TICKS]
+ *                        new nodes 1 to COUNT, of whom the first VOTERS vote (default all); log kept behind
+ *                        a snapshot (default 0), bytes in one append, appends on their way unanswered, in
+ *                        number and bytes; leases, with a bound for clock drift (default none)
  *   tick N [TIMES]       time passes
  *   patience N           time passes until the node stands for election (10 ticks for node 1, 12 for node 2, ...)
  *   propose N TEXT...    one entry each
- *   read N ID            asks for a read barrier
+ *   read N ID [lease]    asks for a read barrier
+ *   observe N M...       these have announced themselves to N
+ *   add N M              N appends a change of the membership: M becomes a learner,
+ *   promote N M          a voter,
+ *   remove N M           nothing any more
+ *   transfer N [M]       N hands the lead to M, or to the furthest
  *   ready N              takes a Ready: sends what may go at once, applies, begins to store
  *   store N              the group under way is on disk: sends what waited for it
  *   deliver A->B [TIMES] all messages on their way there (or the first few)
@@ -26,13 +33,16 @@
  *   compact N            makes a snapshot of what is applied
  *   crash N [stored]     the group under way is lost, or with "stored" is not
  *   start N              after a crash
+ *   disk N               it dies, and is started with a new disk, formatted without voters
+ *   members [N...]       the configuration in force: {voters | learners}; 2.2 is node 2 with its second disk
  *   log [N...]           what cores hold
  *   status [N...]
  */
 import { assert, present } from '@barnabas/common';
 import type { Random } from '@barnabas/common';
-import type { Message, NodeId } from '../index.js';
-import { describeEntry, describeMessage, describeReady } from './describe.js';
+import { NO_MEMBERS } from '../index.js';
+import type { MembershipChange, Message, NodeId, RaftCore } from '../index.js';
+import { describeConfiguration, describeEntry, describeMessage, describeReady } from './describe.js';
 import { bytesOf, memberNamed, TestNode, votersNamed } from './test-node.js';
 import type { Packet } from './test-node.js';
 
@@ -57,10 +67,19 @@ function runBlock(run: TranscriptRun, block: string): string {
   return `${input}\n----\n${output.length === 0 ? 'ok' : output.join('\n')}`;
 }
 
-class TranscriptRun {
+/** The state of a transcript; also for tests that look at more than its output. */
+export class TranscriptRun {
   readonly #nodes = new Map<NodeId, TestNode>();
   #network: Packet[] = [];
   #cut: readonly NodeId[] = [];
+
+  core(id: NodeId): RaftCore {
+    return this.#node(id).core;
+  }
+
+  node(id: NodeId): TestNode {
+    return this.#node(id);
+  }
 
   command(line: string): string[] {
     const [verb = '', ...words] = line.split(' ');
@@ -75,9 +94,10 @@ class TranscriptRun {
       return [];
     }
     if (verb === 'settle') return this.#settle(words.length === 0 ? this.#running() : words.map(Number));
-    if (verb === 'log' || verb === 'status') {
+    if (verb === 'log' || verb === 'status' || verb === 'members') {
       const ids = words.length === 0 ? this.#running() : words.map(Number);
-      return ids.flatMap((id) => (verb === 'log' ? this.#log(this.#node(id)) : this.#status(this.#node(id))));
+      const show = { log: this.#log, status: this.#status, members: this.#members }[verb];
+      return ids.flatMap((id) => show.call(this, this.#node(id)));
     }
     if (verb === 'deliver') return this.#take(words).flatMap((packet) => this.#deliver(packet));
     if (verb === 'drop') return this.#take(words).map(({ message }) => `lost   ${describeMessage(message)}`);
@@ -98,7 +118,19 @@ class TranscriptRun {
         return [placed === undefined ? 'refused' : `${placed.firstIndex} to ${placed.lastIndex}, term ${placed.term}`];
       }
       case 'read':
-        return node.core.read(Number(words[0])) ? [] : ['refused'];
+        return node.core.read(Number(words[0]), { lease: words[1] === 'lease' }) ? [] : ['refused'];
+      case 'observe':
+        return words.flatMap((id) => (node.core.observe(this.#node(Number(id)).member) ? [] : [`not ${id}`]));
+      case 'add':
+        return this.#change(node, { kind: 'addLearner', member: this.#node(Number(words[0])).member });
+      case 'promote':
+        return this.#change(node, { kind: 'promote', id: Number(words[0]) });
+      case 'remove':
+        return this.#change(node, { kind: 'remove', id: Number(words[0]) });
+      case 'transfer': {
+        const target = node.core.transferLeadership(words[0] === undefined ? undefined : Number(words[0]));
+        return [typeof target === 'string' ? `refused: ${target}` : `to ${target}`];
+      }
       case 'ready':
         return this.#ready(node);
       case 'store':
@@ -115,26 +147,45 @@ class TranscriptRun {
       case 'start':
         node.start();
         return this.#status(node);
+      case 'disk':
+        node.replaceDisk();
+        node.start();
+        return this.#status(node);
       default:
         throw new Error(`no such command: ${verb}`);
     }
   }
 
+  #change(node: TestNode, change: MembershipChange): string[] {
+    const placed = node.core.changeMembership(change);
+    if (typeof placed === 'string') return [`refused: ${placed}`];
+    return [`${placed.index}/${placed.term} ${change.kind} ${describeConfiguration(node.core.status.configuration)}`];
+  }
+
+  #members({ id, core }: TestNode): string[] {
+    const { configuration, configurationIndex, commitIndex } = core.status;
+    const committed = configurationIndex <= commitIndex ? 'committed' : 'not known to be committed';
+    return [`${id}: ${describeConfiguration(configuration)} from entry ${configurationIndex}, ${committed}`];
+  }
+
   #makeNodes([count = '', ...settings]: readonly string[]): string[] {
-    const voters = Array.from({ length: Number(count) }, (_, at) => at + 1);
+    const ids = Array.from({ length: Number(count) }, (_, at) => at + 1);
     const setting = (name: string, otherwise: number): number => {
       const at = settings.indexOf(name);
       return at === -1 ? otherwise : Number(settings[at + 1]);
     };
-    for (const id of voters) {
+    const voting = setting('of', ids.length);
+    const first = votersNamed(...ids.slice(0, voting));
+    const leaseDriftTicks = settings.includes('drift') ? setting('drift', 0) : undefined;
+    for (const id of ids) {
       const options = {
         ...{ id, directoryId: memberNamed(id).directoryId, electionTicks: ELECTION_TICKS, heartbeatTicks: 1 },
-        ...{ random: patienceOf(id), maxInflightBytes: setting('bytes', 1e9), leaseDriftTicks: undefined },
+        ...{ random: patienceOf(id), maxInflightBytes: setting('bytes', 1e9), leaseDriftTicks },
         keepBehindSnapshotBytes: setting('keep', 0),
         maxAppendBytes: setting('append', 1000),
         maxInflightAppends: setting('window', 4),
       };
-      this.#nodes.set(id, new TestNode(options, votersNamed(...voters)));
+      this.#nodes.set(id, new TestNode(options, id <= voting ? first : NO_MEMBERS));
     }
     return [];
   }
