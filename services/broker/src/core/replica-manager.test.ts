@@ -558,6 +558,26 @@ class RandomLife {
   }
 }
 
+it('asks nobody any more for a replica that was taken away while it followed, whatever comes late', () => {
+  const harness = new Harness();
+  harness.send({ type: 'started' });
+  const follower = harness.online({ leader: 2, isr: [2] });
+  harness.send({ type: 'linked', partition: follower });
+  const handle = follower.following?.handle ?? 0;
+  const mark = { highWatermark: 0, logStartOffset: 0, logEndOffset: 0 };
+  const position = { kind: 'agreed' } as const;
+  harness.send({ type: 'positioned', partition: follower, handle, position, mark, own: undefined });
+  expect(follower.following?.phase).toBe('fetching');
+
+  const { topicId, partition } = follower;
+  const change = { kind: 'unassign', topicId, partition, deleted: false } as const;
+  harness.send({ type: 'assigned', changes: [change], now: 0 });
+  const before = harness.effects.length;
+  harness.send({ type: 'unlinked', partition: follower, handle });
+  harness.send({ type: 'linked', partition: follower });
+  expect(harness.effects.slice(before)).toEqual([]);
+});
+
 it('answers every entry once, and never before its acks are satisfied, whatever happens', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
