@@ -24,7 +24,6 @@ export class Cluster extends Stage implements Surroundings {
   readonly #replicas: ReplicaChecks;
   readonly #images: ImageChecks;
   readonly #relaxed: RelaxedTopics;
-  /** The newest metadata that anybody has. */
   image: MetadataImage | undefined;
 
   constructor(
@@ -58,6 +57,13 @@ export class Cluster extends Stage implements Surroundings {
 
   get activeController(): ControllerNode | undefined {
     return this.controllers.find(({ isActive }) => isActive);
+  }
+
+  partitions(): readonly { readonly topic: string; readonly partition: number }[] {
+    return this.plan.topics.flatMap(({ name, partitions }) => {
+      const length = this.image?.topics.named(name)?.partitions.length ?? partitions;
+      return Array.from({ length }, (_, partition) => ({ topic: name, partition }));
+    });
   }
 
   imageAt(name: string): MetadataImage | undefined {

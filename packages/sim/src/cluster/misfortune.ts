@@ -1,15 +1,25 @@
-/** What goes wrong with a cluster, and the operator who starts machines again. */
+/** What goes wrong with a cluster. */
 import { unreachable } from '@barnabas/common';
 import { NO_LEADER } from '@barnabas/metadata';
+import type { ClusterAdmin } from './clients/admin.js';
 import type { Cluster } from './cluster.js';
-import type { BrokerNode } from './nodes/broker-node.js';
 import type { RoleNode } from './nodes/role-node.js';
+import { Outages } from './outages.js';
 import type { ClusterMisfortune } from './plan.js';
+import { unsteadyFollower } from './unsteady-follower.js';
 
 export class ClusterFate {
-  constructor(private readonly cluster: Cluster) {
+  /** Most clusters are left in peace until their topics are there. */
+  readonly #isImpatient: boolean;
+  readonly #outages: Outages;
+
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly admin: ClusterAdmin,
+  ) {
+    this.#isImpatient = cluster.dice.chance(0.15);
+    this.#outages = new Outages(cluster);
     this.#act();
-    this.#operate();
   }
 
   heal(): void {
@@ -24,13 +34,13 @@ export class ClusterFate {
     if (plan.misfortunes.length === 0) return;
     scheduler.after(dice.between(1, 2 * plan.misfortuneEveryMs), 'fate', () => {
       if (this.cluster.isEnding) return;
-      this.#strike(dice.pick(plan.misfortunes));
+      if (this.#isImpatient || this.admin.isDone) this.#strike(dice.pick(plan.misfortunes));
       this.#act();
     });
   }
 
   #strike(misfortune: ClusterMisfortune): void {
-    const { dice, trace, tally } = this.cluster;
+    const { dice, trace, tally, nodes, controllers, brokers } = this.cluster;
     const node = this.#victim();
     trace.note(`  ${misfortune}, perhaps of ${node.name}`);
     tally.count(misfortune);
@@ -54,20 +64,33 @@ export class ClusterFate {
       case 'reset':
         return this.cluster.network.reset();
       case 'slowLink':
-        return this.#slow(node);
+        return this.#outages.slow(node, [dice.pick(nodes)], dice.between(20, 500), this.#while());
       case 'isolation':
-        return this.#cutOff([node], this.cluster.nodes);
+        return this.#outages.separate([node], nodes, this.#while());
       case 'split':
-        return this.#cutOff(
-          this.cluster.nodes.filter(() => dice.chance(0.5)),
-          this.cluster.nodes,
+        return this.#outages.separate(
+          nodes.filter(() => dice.chance(0.5)),
+          nodes,
+          this.#while(),
         );
       case 'oneWay':
         return this.#oneWay(node);
       case 'leaderWithoutControllers':
-        return this.#cutOff([this.#leader()], this.cluster.controllers);
+        return this.#outages.separate([this.#leader()], controllers, this.#while());
       case 'leaderWithoutFollowers':
-        return this.#cutOff([this.#leader()], this.cluster.brokers);
+        return this.#outages.separate([this.#leader()], brokers, this.#while());
+      case 'slowControllers':
+        return this.#outages.slow(this.#leader(), controllers, dice.between(100, 2000), this.#while());
+      case 'unsteadyFollower':
+        return unsteadyFollower(this.cluster, this.#outages);
+      case 'deletedTopic':
+        return this.admin.deleteSome();
+      case 'reassignment':
+        return this.admin.reassignSome();
+      case 'morePartitions':
+        return this.admin.addPartitions();
+      case 'election':
+        return this.admin.electPreferred();
       default:
         unreachable(misfortune);
     }
@@ -96,55 +119,14 @@ export class ClusterFate {
     for (const node of this.cluster.nodes) strike(node);
   }
 
-  #slow(node: RoleNode): void {
-    const { dice, nodes, network } = this.cluster;
-    const other = dice.pick(nodes);
-    const extraMs = dice.between(20, 500);
-    network.links.slow(node.name, other.name, extraMs);
-    network.links.slow(other.name, node.name, extraMs);
-    this.#joinLater();
-  }
-
   #oneWay(node: RoleNode): void {
-    const { dice, nodes, network } = this.cluster;
+    const { dice, nodes } = this.cluster;
     const others = dice.chance(0.5) ? nodes : [dice.pick(nodes)];
-    for (const other of others) {
-      if (other === node) continue;
-      if (dice.chance(0.5)) network.cut(node.name, other.name);
-      else network.cut(other.name, node.name);
-    }
-    this.#joinLater();
+    if (dice.chance(0.5)) this.#outages.mute(node, others, this.#while());
+    else this.#outages.deafen(node, others, this.#while());
   }
 
-  /** Nobody on this side hears anybody of the others, and the other way round. Clients reach everybody. */
-  #cutOff(side: readonly RoleNode[], others: readonly RoleNode[]): void {
-    const { network } = this.cluster;
-    for (const here of side) {
-      for (const there of others.filter((node) => !side.includes(node))) {
-        network.cut(here.name, there.name);
-        network.cut(there.name, here.name);
-      }
-    }
-    this.#joinLater();
+  #while(): number {
+    return this.cluster.dice.between(100, 6000);
   }
-
-  #joinLater(): void {
-    const { scheduler, dice, network } = this.cluster;
-    scheduler.after(dice.between(100, 6000), 'the network is whole', () => network.join());
-  }
-
-  #operate(): void {
-    const { scheduler, dice, nodes, brokers } = this.cluster;
-    scheduler.after(dice.between(100, 1500), 'operator', () => {
-      for (const node of nodes) if (node.isDown && (this.cluster.isEnding || dice.chance(0.5))) node.start();
-      for (const broker of brokers) if (needsAPerson(broker)) broker.stop(1000);
-      this.#operate();
-    });
-  }
-}
-
-/** A log has failed: the operator starts its broker again. */
-function needsAPerson({ isServing, node }: BrokerNode): boolean {
-  if (!isServing || node === undefined) return false;
-  return [...node.driver.partitions()].some(({ log }) => log.kind === 'offline');
 }

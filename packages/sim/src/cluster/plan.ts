@@ -25,6 +25,12 @@ export const CLUSTER_MISFORTUNES = [
   'leaderWithoutControllers',
   'leaderWithoutFollowers',
   'slowLink',
+  'slowControllers',
+  'unsteadyFollower',
+  'deletedTopic',
+  'reassignment',
+  'morePartitions',
+  'election',
 ] as const;
 export type ClusterMisfortune = (typeof CLUSTER_MISFORTUNES)[number];
 
@@ -70,14 +76,14 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
 
 function configs(dice: Dice, controllers: number) {
   const voters = Array.from({ length: controllers }, (_, at) => `${at + 1}@controller-${at + 1}:7800`).join(',');
-  const sessionMs = dice.between(600, 2000);
+  const sessionMs = dice.between(500, 1500);
   return {
     controllerConfig: controllerConfig.parse({
       'node.id': 0,
       'controller.quorum.voters': voters,
       'cluster.id': 'simulated',
       'metadata.log.dir': 'metadata',
-      'controller.quorum.election.timeout.ms': dice.between(300, 800),
+      'controller.quorum.election.timeout.ms': dice.between(800, 1500),
       'metadata.log.max.record.bytes.between.snapshots': dice.pick([1024, 4096, 1_000_000]),
       'broker.session.timeout.ms': sessionMs,
     }),
@@ -87,13 +93,13 @@ function configs(dice: Dice, controllers: number) {
         'log.dir': 'logs',
         'controller.quorum.voters': voters,
         'broker.heartbeat.interval.ms': Math.floor(sessionMs / 4),
-        'request.timeout.ms': 3000,
+        'request.timeout.ms': dice.between(500, 3000),
         'log.retention.check.interval.ms': 10_000,
         'replica.high.watermark.checkpoint.interval.ms': dice.between(100, 3000),
         'barnabas.log.max.open.partitions': dice.pick([2, 1000]),
         'barnabas.log.tail.cache.bytes': dice.pick([0, 1_000_000]),
-        'replica.lag.time.max.ms': dice.between(500, 3000),
-        'replica.socket.timeout.ms': dice.between(1500, 5000),
+        'replica.lag.time.max.ms': dice.between(200, 1500),
+        'replica.socket.timeout.ms': dice.between(1000, 5000),
       }),
     ),
   };

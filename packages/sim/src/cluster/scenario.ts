@@ -12,12 +12,13 @@ import { ClusterConsumer } from './clients/consumer.js';
 import { ClusterProducer } from './clients/producer.js';
 import { Cluster } from './cluster.js';
 import { ClusterFate } from './misfortune.js';
+import { Operator } from './operator.js';
 import { CLUSTER_PLANTS } from './plants/index.js';
 import { NO_CLUSTER_PLANT } from './plants/plant.js';
 
 export const clusterScenario: Scenario = {
   name: 'cluster',
-  events: 4000,
+  events: 6000,
   plants: CLUSTER_PLANTS,
   expects: {
     'records acknowledged': 1000,
@@ -38,10 +39,14 @@ class ClusterRun implements Play {
     const cluster = new Cluster(options.seed, plant);
     const { plan } = cluster;
     this.stage = cluster;
-    this.#admin = new ClusterAdmin(cluster, (topic) => cluster.image?.topics.named(topic) !== undefined);
+    this.#admin = new ClusterAdmin(cluster);
     this.#producers = Array.from({ length: plan.producers }, (_, at) => new ClusterProducer(cluster, at));
-    this.#consumers = Array.from({ length: plan.consumers }, (_, at) => new ClusterConsumer(cluster, at));
-    this.#fate = new ClusterFate(cluster);
+    this.#consumers = Array.from(
+      { length: plan.consumers },
+      (_, at) => new ClusterConsumer(cluster, at, () => this.#admin.isDone),
+    );
+    this.#fate = new ClusterFate(cluster, this.#admin);
+    new Operator(cluster);
   }
 
   check(): void {
@@ -60,6 +65,7 @@ class ClusterRun implements Play {
       () => this.stage.whatIsMissing().join('; '),
     );
     for (const producer of this.#producers) producer.finish(this.#partitions());
+    for (const consumer of this.#consumers) consumer.renew();
     await events.until(
       'everything that was begun ends',
       () => this.#isDone(),
@@ -69,10 +75,8 @@ class ClusterRun implements Play {
     if (failure !== undefined) throw failure;
   }
 
-  #partitions(): { readonly topic: string; readonly partition: number }[] {
-    return this.stage.plan.topics.flatMap(({ name: topic, partitions }) =>
-      Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),
-    );
+  #partitions(): readonly { readonly topic: string; readonly partition: number }[] {
+    return this.stage.partitions();
   }
 
   #isDone(): boolean {

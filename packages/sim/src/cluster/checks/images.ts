@@ -4,7 +4,8 @@
  *   images      images of one offset are equal, whoever has them
  *   isr         ISR, eligible replicas and leader are among the replicas; the leader is in the ISR; nobody is in ISR and eligible
  *   epochs      leader and partition epochs never fall, and the leader changes only with its epoch
- *   election    a new leader comes from the ISR or the eligible replicas, unless unclean elections are allowed
+ *   election    the ISR with which a leader begins has somebody in it who was in sync or eligible before, unless unclean
+ *               elections are allowed
  */
 import { createHash } from 'node:crypto';
 import { NO_LEADER, snapshotRecords } from '@barnabas/metadata';
@@ -58,7 +59,9 @@ export class ImageChecks {
       checkEpochs(partition, old, facts);
       const { leader } = partition;
       const isElected = leader !== NO_LEADER && partition.leaderEpoch > old.leaderEpoch;
-      const isClean = old.isr.includes(leader) || old.eligibleLeaderReplicas.includes(leader);
+      // Several changes may lie between two images: an admission, and then an election among all that are in sync.
+      const known = [...old.isr, ...old.eligibleLeaderReplicas, ...old.addingReplicas];
+      const isClean = partition.isr.some((id) => known.includes(id));
       if (isElected && !isClean && !this.mayElectUncleanly(topic.name)) {
         throw new Violation('election', 'a replica was elected that may lack what is committed', {
           ...{ ...facts, before: JSON.stringify(old) },

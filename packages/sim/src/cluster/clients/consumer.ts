@@ -17,6 +17,8 @@ export class ClusterConsumer {
   constructor(
     private readonly around: Surroundings,
     private readonly number: number,
+    /** Every topic of the run is there. */
+    private readonly exists: () => boolean,
   ) {
     this.#process = new ClientProcess(around, this.name);
     this.#beginSoon();
@@ -32,11 +34,16 @@ export class ClusterConsumer {
     return this.#positions.get(partition) ?? 0;
   }
 
+  /** Reads whatever partitions there are now. */
+  renew(): void {
+    void this.#consumer?.close();
+  }
+
   #mood(): void {
     const { scheduler, dice } = this.around;
     scheduler.after(dice.between(500, 8000), `${this.name} has a mood`, () => {
       if (this.around.isEnding) return;
-      void this.#consumer?.close();
+      this.renew();
       this.#mood();
     });
   }
@@ -44,7 +51,8 @@ export class ClusterConsumer {
   #beginSoon(): void {
     const { scheduler, dice } = this.around;
     scheduler.after(dice.between(1, 300), `${this.name} begins`, () => {
-      this.#read()
+      const work = this.exists() ? this.#read() : Promise.resolve();
+      work
         .catch((error: unknown) => this.#failed(error))
         .finally(() => this.#beginSoon())
         .catch((error: unknown) => this.around.fail(error));
@@ -52,18 +60,15 @@ export class ClusterConsumer {
   }
 
   async #read(): Promise<void> {
-    const { dice, plan } = this.around;
+    const { dice } = this.around;
     const consumer = this.#process.client.consumer({
       ...{ autoOffsetReset: 'earliest', fetchMaxBytes: dice.pick([300, 100_000]), fetchMinBytes: dice.pick([1, 200]) },
-      fetchMaxWaitMs: dice.between(10, 300),
+      fetchMaxWaitMs: dice.between(100, 500),
     });
     this.#consumer = consumer;
     const next = new Map<string, number>();
     try {
-      const partitions = plan.topics.flatMap(({ name: topic, partitions }) =>
-        Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),
-      );
-      await consumer.assign(partitions.map((one) => ({ ...one, position: this.#start(one) })));
+      await consumer.assign(this.around.partitions().map((one) => ({ ...one, position: this.#start(one) })));
       for await (const record of consumer) this.#receive(record, next);
     } finally {
       await consumer.close();

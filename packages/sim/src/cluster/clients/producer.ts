@@ -16,7 +16,10 @@ interface Style {
   readonly maxPaddingBytes: number;
 }
 
-/** What a producer may be refused with for good only where topics go and come, or may lose something. */
+/**
+ * What a producer may be refused with for good only where topics go and come, or may lose something, or
+ * where it has given up a batch of that partition before, of which it is not known whether it is in the log.
+ */
 const UNLUCKY = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
@@ -30,6 +33,8 @@ export class ClusterProducer {
   readonly #producer: Producer;
   /** By lane. */
   readonly #made = new Map<string, number>();
+  /** Lanes in which a record has failed. */
+  readonly #uncertain = new Set<string>();
   #pending = 0;
   #isDone = false;
 
@@ -42,7 +47,7 @@ export class ClusterProducer {
     this.#style = {
       acks,
       isIdempotent: acks === 'all' && dice.chance(0.75),
-      thinkMs: dice.between(5, 80),
+      thinkMs: dice.between(30, 300),
       maxPending: dice.between(1, 30),
       maxPaddingBytes: dice.pick([0, 100]),
     };
@@ -85,10 +90,9 @@ export class ClusterProducer {
     scheduler.after(dice.between(1, this.#style.thinkMs), `${this.name} thinks`, () => {
       if (this.around.isEnding) return;
       if (this.#pending < this.#style.maxPending) {
-        const topic = dice.pick(this.around.plan.topics);
+        const { topic, partition } = dice.pick(this.around.partitions());
         const count = dice.between(1, 3);
-        const partition = dice.below(topic.partitions);
-        for (let at = 0; at < count; at++) void this.#send(topic.name, partition);
+        for (let at = 0; at < count; at++) void this.#send(topic, partition);
       }
       this.#think();
     });
@@ -130,7 +134,10 @@ export class ClusterProducer {
     trace.note(`  ${this.name}: ${mark} failed: ${error.errorName} ${error.message}`);
     tally.count(`records failed with ${error.errorName}`);
     const plan = this.around.plan.topics.find(({ name }) => name === topic);
-    const mayLose = plan?.isMortal === true || plan?.isRelaxed === true || plan?.isUnclean === true;
+    const lane = mark.slice(0, mark.lastIndexOf('/'));
+    const mayLose =
+      this.#uncertain.has(lane) || plan?.isMortal === true || plan?.isRelaxed === true || plan?.isUnclean === true;
+    this.#uncertain.add(lane);
     // What may pass was tried until its time was up.
     if (error.retriable || (mayLose && UNLUCKY.has(error.errorName))) return;
     this.around.fail(error);

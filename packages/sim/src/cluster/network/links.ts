@@ -13,8 +13,8 @@ export interface LinkPlan {
 }
 
 export class Links {
-  /** `from>to`, and what waits for each to be whole again. */
-  readonly #cut = new Map<string, (() => void)[]>();
+  /** `from>to`: by how many outages it is cut, and what waits for it to be whole again. */
+  readonly #cut = new Map<string, { outages: number; readonly waiting: (() => void)[] }>();
   readonly #slow = new Map<string, number>();
   #isCalm = false;
 
@@ -25,17 +25,30 @@ export class Links {
 
   cut(from: string, to: string): void {
     const way = `${from}>${to}`;
-    if (!this.#cut.has(way)) this.#cut.set(way, []);
+    const known = this.#cut.get(way);
+    if (known === undefined) this.#cut.set(way, { outages: 1, waiting: [] });
+    else known.outages += 1;
   }
 
-  /** Every message takes up to so much longer. */
+  /** One of the outages is over. */
+  mend(from: string, to: string): void {
+    const way = `${from}>${to}`;
+    const known = this.#cut.get(way);
+    if (known === undefined) return;
+    known.outages -= 1;
+    if (known.outages > 0) return;
+    this.#cut.delete(way);
+    for (const goOn of known.waiting) goOn();
+  }
+
+  /** Every message takes up to so much longer; 0 for no longer than usual. */
   slow(from: string, to: string, extraMs: number): void {
     this.#slow.set(`${from}>${to}`, extraMs);
   }
 
   /** All ways are whole and quick again. */
   join(): void {
-    const waiting = [...this.#cut.values()].flat();
+    const waiting = [...this.#cut.values()].flatMap((way) => way.waiting);
     this.#cut.clear();
     this.#slow.clear();
     for (const goOn of waiting) goOn();
@@ -52,7 +65,7 @@ export class Links {
 
   /** Only for a way that is cut. */
   whenJoined(from: string, to: string, goOn: () => void): void {
-    this.#cut.get(`${from}>${to}`)?.push(goOn);
+    this.#cut.get(`${from}>${to}`)?.waiting.push(goOn);
   }
 
   delayMs(from: string, to: string): number {
