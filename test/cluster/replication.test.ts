@@ -14,6 +14,7 @@ const BROKERS = [1, 2, 3];
 let nodes: Nodes;
 let connector: Connector;
 let gateway: RunningNode;
+let brokers: readonly RunningNode[];
 let quorum: Readonly<Record<string, unknown>>;
 let client: BarnabasClient;
 
@@ -21,7 +22,14 @@ const startBroker = (id: number) =>
   nodes.start({
     name: `broker-${id}`,
     roles: ['broker'],
-    config: { ...quorum, 'node.id': id, 'broker.heartbeat.interval.ms': 100, 'replica.lag.time.max.ms': 2_000 },
+    config: {
+      ...quorum,
+      'node.id': id,
+      'broker.rack': `rack-${id}`,
+      'replica.selector.class': 'RackAwareReplicaSelector',
+      'broker.heartbeat.interval.ms': 100,
+      'replica.lag.time.max.ms': 2_000,
+    },
   });
 
 beforeEach(async () => {
@@ -33,7 +41,7 @@ beforeEach(async () => {
     config: { 'broker.session.timeout.ms': 1_000 },
   });
   quorum = { 'controller.quorum.voters': `1@${addressOf(controller, 'controller')}` };
-  await Promise.all(BROKERS.map(startBroker));
+  brokers = await Promise.all(BROKERS.map(startBroker));
   gateway = await nodes.start({ name: 'gateway', roles: ['gateway'], config: { ...quorum, 'node.id': 9 } });
   client = nodes.client(gateway);
 });
@@ -137,4 +145,60 @@ test('a replica whose files are gone does not count for what they held', async (
   await nodes.stop(`broker-${leader}`, 5_000);
   await until(async () => (await partitionOf('robbed')).leader === robbed);
   expect((await readAll(client, 'robbed', 1)).map(({ value }) => value)).toEqual(numbers(200));
+}, 60_000);
+
+/** The first thing that a broker says to a reader in a rack that is worth saying. */
+async function read(broker: number, topic: string, rack: string | undefined): Promise<v1.FetchResponse> {
+  const node = brokers[broker - 1];
+  if (node === undefined) throw new Error(`there is no broker ${broker}`);
+  const stream = connector.channel(addressOf(node, 'broker')).client(v1.LogServiceDefinition).fetch();
+  const subscribe = v1.FetchSubscribe.create({ subscriptionId: 1, topic, rack });
+  try {
+    return await new Promise((resolve, reject) => {
+      stream.handle({
+        onMessage: (message) => {
+          if (message.ended || message.batches.length > 0) resolve(message);
+        },
+        onClose: (error) => reject(error ?? new Error('the stream is over')),
+      });
+      stream.write({ request: { $case: 'subscribe', subscribe } });
+      stream.write({ request: { $case: 'credit', credit: { bytes: 1000 } } });
+    });
+  } finally {
+    stream.cancel();
+  }
+}
+
+test('a reader reads from the replica in its rack, and records go from all replicas', async () => {
+  await client.admin().createTopics([{ name: 'near', partitions: 1, replicationFactor: 3 }]);
+  await produce('near', 0, 100);
+  const { leader } = await partitionOf('near');
+  const [near] = BROKERS.filter((id) => id !== leader) as [number];
+
+  const sent = await read(leader, 'near', `rack-${near}`);
+  expect(sent).toMatchObject({ ended: true, error: undefined, preferredReadReplica: near });
+  const local = await read(leader, 'near', `rack-${leader}`);
+  expect(local.batches.length).toBeGreaterThan(0);
+  // It hears of the watermark without asking.
+  await until(async () => (await read(near, 'near', `rack-${near}`)).batches.length > 0);
+  const refused = await read(near, 'near', undefined);
+  expect(refused.error?.code).toBe(v1.ErrorCode.NOT_LEADER_OR_FOLLOWER);
+
+  const gatewayChannel = connector.channel(addressOf(gateway, 'gateway'));
+  const [described] = (
+    await gatewayChannel.client(v1.AdminServiceDefinition).describeReplicas({
+      topics: [{ topic: 'near', partitions: [] }],
+    })
+  ).results;
+  expect(described).toMatchObject({ leader, highWatermark: 100, logEndOffset: 100, error: undefined });
+  expect(described?.replicas.map(({ lag, inSync, logEndOffset }) => [lag, inSync, logEndOffset])).toEqual(
+    BROKERS.map(() => [0, true, 100]),
+  );
+
+  const { results } = await gatewayChannel.client(v1.LogServiceDefinition).deleteRecords({
+    entries: [{ topic: 'near', partition: 0, beforeOffset: 60 }],
+  });
+  expect(results[0]).toMatchObject({ logStartOffset: 60, error: undefined });
+  const fromFollower = await read(near, 'near', `rack-${near}`);
+  expect(fromFollower.error?.code).toBe(v1.ErrorCode.OFFSET_OUT_OF_RANGE);
 }, 60_000);

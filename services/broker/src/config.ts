@@ -8,6 +8,7 @@ import {
   advertisedListeners,
   boolean,
   defineConfig,
+  enumeration,
   integer,
   key,
   listeners,
@@ -105,6 +106,14 @@ export const brokerConfig = defineConfig(
       default: 10_000,
       doc: 'How long nothing may be heard on a replication stream before it is given up. Kafka’s default is 30,000: a silent stream should be replaced before replica.lag.time.max.ms takes its followers out of in-sync sets.',
     }),
+
+    'replica.selector.class': key(
+      enumeration(['RackAwareReplicaSelector', 'org.apache.kafka.common.replica.RackAwareReplicaSelector']),
+      {
+        default: null,
+        doc: 'Whom readers that give a rack (client.rack) read from: with RackAwareReplicaSelector a replica in their rack, else the leader.',
+      },
+    ),
 
     // Logs.
     'log.retention.minutes': key(integer({ min: 1 }), {

@@ -10,6 +10,7 @@ import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
 import { ProducerIds } from './handlers/init-producer-id.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
+import { rackAwareSelector } from './fetch/read-replica.js';
 import type { Serving } from './log-service.js';
 import { EntryCheck } from './produce/entry-check.js';
 import { ProduceService } from './produce/produce-service.js';
@@ -229,10 +230,14 @@ export class ReplicaNode {
     const lookup = new LeaderLookup(driver, () => follower.image);
     const check = new EntryCheck(lookup, configs, clock);
     const maxRequestBytes = config['socket.request.max.bytes'];
+    const rackOf = (id: number): string | undefined =>
+      driver.broker(id)?.serves === true ? follower.image.brokers.get(id)?.rack : undefined;
+    const selector =
+      config['replica.selector.class'] === null ? undefined : rackAwareSelector({ nodeId: config['node.id'], rackOf });
     return {
       produceService: new ProduceService({ driver, check, clock, metrics, maxRequestBytes }),
       budget: new ByteBudget(config['queued.max.request.bytes'], config['barnabas.queued.max.stream.bytes']),
-      fetching: { lookup, driver, timers, metrics, maxMessageBytes: config['fetch.max.bytes'], onFault },
+      fetching: { lookup, driver, selector, timers, metrics, maxMessageBytes: config['fetch.max.bytes'], onFault },
       producerIds: new ProducerIds(allocateProducerIds),
     };
   }

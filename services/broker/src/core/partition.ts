@@ -171,6 +171,16 @@ export class Partition<Token = unknown> {
     return undefined;
   }
 
+  /** Why this broker cannot serve readers, of whatever role it is; undefined if it can. */
+  readRefusal(leaderEpoch?: number): BarnabasError | undefined {
+    if (this.isLeader || this.#following === undefined) return this.refusal(leaderEpoch);
+    if (this.#log.kind === 'removed') return refusals.unknownPartition(this);
+    const error = this.epochRefusal(leaderEpoch);
+    if (error !== undefined) return error;
+    if (this.#log.kind === 'offline') return refusals.offline(this, this.#log.reason);
+    return undefined;
+  }
+
   /** Why somebody who knows this leader epoch is refused; undefined for the current one, or for none. */
   epochRefusal(leaderEpoch: number | undefined): BarnabasError | undefined {
     if (leaderEpoch === undefined || leaderEpoch < 0 || leaderEpoch === this.leaderEpoch) return undefined;

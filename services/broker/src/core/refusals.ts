@@ -148,3 +148,11 @@ export function notDeletedEverywhere(at: PartitionName, beforeOffset: number): B
     { topic: at.topic, partition: at.partition, beforeOffset },
   );
 }
+
+export function notReachedHere(at: PartitionName, offset: number, highWatermark: number): BarnabasError {
+  return new BarnabasError(
+    'OFFSET_NOT_AVAILABLE',
+    `this replica of ${nameOf(at)} knows of offsets up to ${highWatermark}, not ${offset}: read from the leader`,
+    { topic: at.topic, partition: at.partition, offset, highWatermark },
+  );
+}

@@ -84,6 +84,8 @@ export class ConsumeSession {
         offset: from,
         leaderEpoch: undefined,
         lastFetchedEpoch: undefined,
+        // Who has called here reads here: a leader does not send this reader elsewhere.
+        rack: partition.isLeader ? undefined : this.request.rack,
         isolationLevel: this.request.isolationLevel,
         maxBytes: MESSAGE_BYTES,
         minBytes: 0,
@@ -118,12 +120,13 @@ export class ConsumeSession {
       throw new BarnabasError('INVALID_REQUEST', 'a partition is named once');
     }
     const { lookup } = this.dependencies;
+    const at = ((this.request.rack ?? '') === '' ? lookup.partition : lookup.readable).bind(lookup);
     const all = lookup.topic(topic).partitions.map((_, index) => index);
-    return (partitions.length === 0 ? all : partitions).map((partition) => lookup.partition(topic, partition));
+    return (partitions.length === 0 ? all : partitions).map((partition) => at(topic, partition));
   }
 
   async #reading(partition: ReplicaPartition): Promise<Reading> {
-    const log = await this.dependencies.driver.openLog(partition);
+    const log = await this.dependencies.driver.openForReading(partition);
     const until = this.request.stopAtEnd ? partition.highWatermark : Infinity;
     return { partition, from: await startOffset(this.request.start, partition, log), until, done: false };
   }

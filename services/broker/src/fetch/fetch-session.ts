@@ -16,9 +16,11 @@ import type { ReadResult } from '@barnabas/log';
 import { BarnabasError, errorToProto, toBarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { Fifo } from '../core/fifo.js';
+import { refusals } from '../core/index.js';
 import type { LeaderLookup } from '../runtime/leader-lookup.js';
 import type { BrokerMetrics } from '../runtime/metrics.js';
 import type { ReplicaDriver } from '../runtime/replica-driver.js';
+import type { ReadReplicaSelector } from './read-replica.js';
 import { Subscription } from './subscription.js';
 
 /** Reads on their way for one stream: enough to keep a disk busy while messages go out. */
@@ -32,6 +34,8 @@ const NO_BATCHES = Buffer.alloc(0);
 export interface FetchDependencies {
   readonly lookup: LeaderLookup;
   readonly driver: ReplicaDriver;
+  /** replica.selector.class; undefined: readers read from leaders. */
+  readonly selector: ReadReplicaSelector | undefined;
   readonly timers: Timers;
   readonly metrics: BrokerMetrics;
   /** fetch.max.bytes. */
@@ -126,14 +130,21 @@ export class FetchSession {
   #start(request: v1.FetchSubscribe): void {
     checkRange(request);
     const { lookup, driver, timers, maxMessageBytes } = this.dependencies;
-    const partition = lookup.partition(request.topic, request.partition, request.leaderEpoch);
+    const { topic, rack = '' } = request;
+    const at = (rack === '' ? lookup.partition : lookup.readable).bind(lookup);
+    const partition = at(topic, request.partition, request.leaderEpoch);
+    const preferred = this.dependencies.selector?.preferred(partition, rack, request.offset);
+    if (preferred !== undefined) {
+      this.#send(endedMessage(request.subscriptionId, { preferredReadReplica: preferred }));
+      return;
+    }
     const subscription = new Subscription(request, partition, maxMessageBytes, timers);
     this.#subscriptions.set(subscription.id, subscription);
     subscription.unlisten = driver.listen(partition, {
       onHighWatermark: () => this.#consider(subscription),
       onUnavailable: (error) => this.#end(subscription, error),
     });
-    driver.openLog(partition).then(
+    driver.openForReading(partition).then(
       (log) => {
         if (subscription.state !== 'opening') return;
         subscription.log = log;
@@ -148,6 +159,11 @@ export class FetchSession {
     const parting = partingOf(subscription);
     if (parting !== undefined) {
       this.#end(subscription, diverged(subscription, parting), parting);
+      return;
+    }
+    if (!partition.isLeader && position > partition.highWatermark) {
+      // There may be more, which only the leader knows.
+      this.#end(subscription, refusals.notReachedHere(partition, position, partition.highWatermark));
       return;
     }
     if (position < partition.logStartOffset || position > partition.logEndOffset) {
@@ -273,6 +289,7 @@ export class FetchSession {
       ended: false,
       error: undefined,
       diverging: undefined,
+      preferredReadReplica: undefined,
     };
   }
 
@@ -283,18 +300,9 @@ export class FetchSession {
     diverging?: v1.DivergingLog,
   ): void {
     if (error !== undefined) this.dependencies.metrics.fetchFailed(topic, error.errorName);
-    this.#send({
-      subscriptionId,
-      batches: NO_BATCHES,
-      highWatermark: -1,
-      logStartOffset: -1,
-      lastStableOffset: -1,
-      leaderEpoch: -1,
-      nextOffset: -1,
-      ended: true,
-      error: error === undefined ? undefined : errorToProto(error),
-      diverging,
-    });
+    this.#send(
+      endedMessage(subscriptionId, { error: error === undefined ? undefined : errorToProto(error), diverging }),
+    );
   }
 
   #send(message: v1.FetchResponse): void {
@@ -306,6 +314,23 @@ export class FetchSession {
     if (caught instanceof InvariantError) this.dependencies.onFault(caught);
     return toBarnabasError(caught);
   }
+}
+
+function endedMessage(subscriptionId: number, why: Partial<v1.FetchResponse>): v1.FetchResponse {
+  return {
+    subscriptionId,
+    batches: NO_BATCHES,
+    highWatermark: -1,
+    logStartOffset: -1,
+    lastStableOffset: -1,
+    leaderEpoch: -1,
+    nextOffset: -1,
+    ended: true,
+    error: undefined,
+    diverging: undefined,
+    preferredReadReplica: undefined,
+    ...why,
+  };
 }
 
 function checkRange({ offset, maxBytes, minBytes, maxWaitMs }: v1.FetchSubscribe): void {

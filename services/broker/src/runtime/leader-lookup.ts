@@ -24,6 +24,15 @@ export class LeaderLookup {
     return replica;
   }
 
+  /** The partition, led or followed here. Throws the same, but for whom it would have been led elsewhere. */
+  readable(topic: string, partition: number, leaderEpoch?: number): ReplicaPartition {
+    const replica = this.driver.find(topic, partition);
+    if (replica === undefined) throw this.#elsewhere(topic, partition);
+    const refusal = replica.readRefusal(leaderEpoch);
+    if (refusal !== undefined) throw refusal;
+    return replica;
+  }
+
   /** The topic as the metadata log has it. */
   topic(name: string): TopicImage {
     const topic = this.image().topics.named(name);

@@ -176,9 +176,17 @@ export class ReplicaDriver {
 
   /** The open log of a partition that this broker leads; rejects with what its refusal says. */
   openLog(partition: ReplicaPartition): Promise<PartitionLog> {
+    return this.#whenOpen(partition, partition.refusal());
+  }
+
+  /** The open log of a partition that this broker leads or follows. */
+  openForReading(partition: ReplicaPartition): Promise<PartitionLog> {
+    return this.#whenOpen(partition, partition.readRefusal());
+  }
+
+  #whenOpen(partition: ReplicaPartition, refusal: BarnabasError | undefined): Promise<PartitionLog> {
     // A log that opens now is never reported to the core: its offsets there would be those of no log.
     if (this.#over) return Promise.reject(notServing());
-    const refusal = partition.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
     const log = this.openedLog(partition);
     if (log !== undefined) return Promise.resolve(log);

@@ -153,7 +153,16 @@ export interface FetchSubscribe {
    * that the client has read are gone (an unclean election): the subscription ends with
    * OFFSET_OUT_OF_RANGE and `diverging` (KIP-320).
    */
-  lastFetchedEpoch?: number | undefined;
+  lastFetchedEpoch?:
+    | number
+    | undefined;
+  /**
+   * The rack in which the client stands (Kafka's client.rack); absent or empty if it does not say. A
+   * leader in another rack may then name a replica to read from instead, in `preferred_read_replica`,
+   * and followers serve the subscription up to the high watermark that they know (KIP-392). A follower
+   * that has not reached `offset` ends it with OFFSET_NOT_AVAILABLE: go back to the leader.
+   */
+  rack?: string | undefined;
 }
 
 /** Ends a subscription. */
@@ -200,7 +209,11 @@ export interface FetchResponse {
    * Set when it ended because the log is not the one that the client has read: see
    * last_fetched_epoch. Where to subscribe again to read what has come in place of what is gone.
    */
-  diverging: DivergingLog | undefined;
+  diverging:
+    | DivergingLog
+    | undefined;
+  /** Set when it ended because another replica, on this broker, is nearer to the client: subscribe there. */
+  preferredReadReplica?: number | undefined;
 }
 
 /** Where a log parts from what a client has read of it. */
@@ -240,6 +253,11 @@ export interface ConsumeRequest {
   stopAtEnd: boolean;
   /** Default READ_UNCOMMITTED. */
   isolationLevel: IsolationLevel;
+  /**
+   * The rack in which the client stands (Kafka's client.rack); absent or empty if it does not say. Brokers
+   * that follow then serve the call too, up to the high watermark that they know.
+   */
+  rack?: string | undefined;
 }
 
 /** Some records. */
@@ -946,6 +964,7 @@ function createBaseFetchSubscribe(): FetchSubscribe {
     minBytes: 0,
     maxWaitMs: 0,
     lastFetchedEpoch: undefined,
+    rack: undefined,
   };
 }
 
@@ -980,6 +999,9 @@ export const FetchSubscribe = {
     }
     if (message.lastFetchedEpoch !== undefined) {
       writer.uint32(80).int32(message.lastFetchedEpoch);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(90).string(message.rack);
     }
     return writer;
   },
@@ -1061,6 +1083,13 @@ export const FetchSubscribe = {
 
           message.lastFetchedEpoch = reader.int32();
           continue;
+        case 11:
+          if (tag !== 90) {
+            break;
+          }
+
+          message.rack = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1085,6 +1114,7 @@ export const FetchSubscribe = {
     message.minBytes = object.minBytes ?? 0;
     message.maxWaitMs = object.maxWaitMs ?? 0;
     message.lastFetchedEpoch = object.lastFetchedEpoch ?? undefined;
+    message.rack = object.rack ?? undefined;
     return message;
   },
 };
@@ -1191,6 +1221,7 @@ function createBaseFetchResponse(): FetchResponse {
     ended: false,
     error: undefined,
     diverging: undefined,
+    preferredReadReplica: undefined,
   };
 }
 
@@ -1225,6 +1256,9 @@ export const FetchResponse = {
     }
     if (message.diverging !== undefined) {
       DivergingLog.encode(message.diverging, writer.uint32(82).fork()).ldelim();
+    }
+    if (message.preferredReadReplica !== undefined) {
+      writer.uint32(88).int32(message.preferredReadReplica);
     }
     return writer;
   },
@@ -1306,6 +1340,13 @@ export const FetchResponse = {
 
           message.diverging = DivergingLog.decode(reader, reader.uint32());
           continue;
+        case 11:
+          if (tag !== 88) {
+            break;
+          }
+
+          message.preferredReadReplica = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1332,6 +1373,7 @@ export const FetchResponse = {
     message.diverging = (object.diverging !== undefined && object.diverging !== null)
       ? DivergingLog.fromPartial(object.diverging)
       : undefined;
+    message.preferredReadReplica = object.preferredReadReplica ?? undefined;
     return message;
   },
 };
@@ -1493,7 +1535,15 @@ export const StartPosition = {
 };
 
 function createBaseConsumeRequest(): ConsumeRequest {
-  return { topic: "", partitions: [], start: undefined, maxRecords: 0, stopAtEnd: false, isolationLevel: 0 };
+  return {
+    topic: "",
+    partitions: [],
+    start: undefined,
+    maxRecords: 0,
+    stopAtEnd: false,
+    isolationLevel: 0,
+    rack: undefined,
+  };
 }
 
 export const ConsumeRequest = {
@@ -1517,6 +1567,9 @@ export const ConsumeRequest = {
     }
     if (message.isolationLevel !== 0) {
       writer.uint32(48).int32(message.isolationLevel);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(58).string(message.rack);
     }
     return writer;
   },
@@ -1580,6 +1633,13 @@ export const ConsumeRequest = {
 
           message.isolationLevel = reader.int32() as any;
           continue;
+        case 7:
+          if (tag !== 58) {
+            break;
+          }
+
+          message.rack = reader.string();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1602,6 +1662,7 @@ export const ConsumeRequest = {
     message.maxRecords = object.maxRecords ?? 0;
     message.stopAtEnd = object.stopAtEnd ?? false;
     message.isolationLevel = object.isolationLevel ?? 0;
+    message.rack = object.rack ?? undefined;
     return message;
   },
 };
