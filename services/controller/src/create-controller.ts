@@ -3,7 +3,8 @@
  * and stop; decides nothing.
  *
  * The only voter serves once it is active and its cluster has its id. One of several serves as soon as
- * it takes part, since the others may need its vote to become active at all; so does one without a vote.
+ * it takes part, since the others may need its vote to become active at all; one without a vote once a
+ * leader has found it.
  */
 import { deferred } from '@barnabas/common';
 import type { Timer } from '@barnabas/common';
@@ -33,6 +34,8 @@ export interface ControllerOptions {
 
 /** How often followers hear of a new leader or other voters, where no change of metadata tells them. */
 const ANNOUNCEMENT_MS = 500;
+/** How often a controller that joins looks whether it has. */
+const JOIN_POLL_MS = 20;
 
 export function createController(options: ControllerOptions): Role {
   const { config, environment } = options;
@@ -106,6 +109,15 @@ class ControllerRole implements Role {
     if (this.#stopping !== undefined) return this.#closeStore();
     this.#announceQuorum();
     if (isAlone(raft)) await this.#runtime.active;
+    else if (!isVoter(raft)) await this.#followed(raft);
+  }
+
+  /** Resolves when a leader is known: it lists this controller from then on, so that it can be made a voter. */
+  async #followed(raft: RaftNode): Promise<void> {
+    const { timers } = this.options.environment;
+    while (this.#stopping === undefined && raft.status.leaderId === undefined) {
+      await new Promise<void>((resolve) => timers.after(JOIN_POLL_MS, resolve));
+    }
   }
 
   async #stop(): Promise<void> {
@@ -130,8 +142,12 @@ class ControllerRole implements Role {
 }
 
 /** The only voter needs nobody to become active. */
-function isAlone({ status }: RaftNode): boolean {
-  return status.voters.length === 1 && status.voters[0]?.directoryId === status.directoryId;
+function isAlone(raft: RaftNode): boolean {
+  return raft.status.voters.length === 1 && isVoter(raft);
+}
+
+function isVoter({ status }: RaftNode): boolean {
+  return status.voters.some(({ id, directoryId }) => id === status.nodeId && directoryId === status.directoryId);
 }
 
 function raftConfigOf(config: ControllerConfig): Partial<RaftConfig> {

@@ -36,8 +36,8 @@ async function start(id: number, values: Readonly<Record<string, unknown>> = {},
   });
   const role = createController({ config, environment, connector, store });
   local.register(addressOf(id), role.services);
-  await role.start({ host: HOST, port: ports.get(id) ?? id });
   running.set(id, role);
+  await role.start({ host: HOST, port: ports.get(id) ?? id });
 }
 
 async function stop(id: number): Promise<void> {
@@ -85,7 +85,6 @@ afterEach(async () => {
 async function grow(client: ControllerClient): Promise<void> {
   for (const id of [2, 3]) {
     await start(id, JOINING);
-    await until(client, ({ observers }) => observers.some((observer) => observer.id === id));
     await add(client, id);
   }
 }
@@ -131,13 +130,14 @@ test('a controller whose disk is lost comes back as another voter, once its old 
   const before = await client.describeQuorumMembers({});
   const lost = before.voters.find(({ id }) => id === 3)?.directoryId ?? '';
   await stop(3);
-  await start(3, JOINING, 'a-new-disk');
+  // It is followed once its old self is gone.
+  const joined = start(3, JOINING, 'a-new-disk');
   const seen = await until(client, ({ observers }) => observers.some(({ id }) => id === 3));
   const fresh = seen.observers.find(({ id }) => id === 3)?.directoryId ?? '';
   expect(fresh).not.toBe(lost);
   await expect(add(client, 3, { directoryId: fresh })).rejects.toMatchObject({ errorName: 'DUPLICATE_VOTER' });
   await remove(client, 3, lost);
-  await until(client, ({ observers }) => observers.some(({ directoryId }) => directoryId === fresh));
+  await joined;
   await add(client, 3, { directoryId: fresh });
   const { voters } = await client.describeQuorumMembers({});
   expect(voters.map(({ directoryId }) => directoryId)).toContain(fresh);
@@ -178,9 +178,11 @@ test('a controller that has moved says where it is', async () => {
 
 test('a controller of another cluster is not let in', async () => {
   const client = clientOf();
-  await start(2, { ...JOINING, 'cluster.id': 'DDDDDDDDQAAAgAAAAAAAAA' });
+  const stranger = start(2, { ...JOINING, 'cluster.id': 'DDDDDDDDQAAAgAAAAAAAAA' });
+  const refused = expect(stranger).rejects.toMatchObject({ errorName: 'NOT_CONTROLLER' });
   await expect(add(client, 2)).rejects.toMatchObject({ errorName: 'VOTER_NOT_FOUND' });
   await stop(2);
+  await refused;
   // Nor does its disk take part in this one.
   await expect(start(2, JOINING)).rejects.toMatchObject({ errorName: 'INCONSISTENT_CLUSTER_ID' });
 });
