@@ -20,11 +20,29 @@ app.kubernetes.io/component: {{ .role }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
-{{/* id@host:port of every controller; ids are the pods' ordinals. */}}
-{{- define "barnabas.voters" -}}
-{{- $voters := list -}}
+{{/* host:port of a controller. Call with (dict "root" $ "ordinal" 0). */}}
+{{- define "barnabas.controllerAddress" -}}
+{{- $name := include "barnabas.name" .root -}}
+{{- printf "%s-controller-%d.%s-controller.%s.svc.%s:7800" $name (int .ordinal) $name .root.Release.Namespace .root.Values.clusterDomain -}}
+{{- end -}}
+
+{{/* Every controller, for whoever looks for one. */}}
+{{- define "barnabas.controllers" -}}
+{{- $addresses := list -}}
 {{- range $i := until (int .Values.controller.replicas) -}}
-{{- $voters = append $voters (printf "%d@%s-controller-%d.%s-controller.%s.svc.%s:7800" $i (include "barnabas.name" $) $i (include "barnabas.name" $) $.Release.Namespace $.Values.clusterDomain) -}}
+{{- $addresses = append $addresses (include "barnabas.controllerAddress" (dict "root" $ "ordinal" $i)) -}}
+{{- end -}}
+{{- join "," $addresses -}}
+{{- end -}}
+
+{{/* id@host:port of the first voters of a new cluster; ids are the pods' ordinals. Empty once it is founded. */}}
+{{- define "barnabas.founders" -}}
+{{- if gt (int .Values.controller.founders) (int .Values.controller.replicas) -}}
+{{- fail "controller.founders must not exceed controller.replicas: the first voters must run" -}}
+{{- end -}}
+{{- $voters := list -}}
+{{- range $i := until (int .Values.controller.founders) -}}
+{{- $voters = append $voters (printf "%d@%s" $i (include "barnabas.controllerAddress" (dict "root" $ "ordinal" $i))) -}}
 {{- end -}}
 {{- join "," $voters -}}
 {{- end -}}
