@@ -8,7 +8,7 @@
  * Invariants:
  *   V1  one group is on its way to the disk at a time; its messages leave when it is there
  *   V2  after a fault nothing is written, sent, applied or answered with success
- * Protocol: docs/protocols/raft.md, section 6.
+ * Protocol: docs/protocols/raft.md, section 9.
  */
 import { deferred, EventQueue } from '@barnabas/common';
 import type { Clock, Deferred, Logger, Timer, Timers } from '@barnabas/common';

@@ -1,4 +1,4 @@
-import { SeededRandom, silentLogger } from '@barnabas/common';
+import { present, SeededRandom, silentLogger } from '@barnabas/common';
 import type { Logger } from '@barnabas/common';
 import { MemoryStoreFactory } from '@barnabas/store';
 import type { MemoryStore } from '@barnabas/store';
@@ -226,12 +226,26 @@ describe('RaftStorage', () => {
       }
     });
 
+    it('of a last change of the membership that ends early is cut like any other entry', async () => {
+      const command = Buffer.from(encodeConfiguration(FIRST));
+      const { storage } = await open();
+      await storage.persist(group({ entries: [{ index: 5, term: 1, kind: 'remove', command }] }), undefined);
+      store.disk.corrupt(layout.entryKey(5), (value) => value.subarray(0, value.length - 1));
+      expect((await open()).recovered.entries).toHaveLength(4);
+      expect(warnings).toHaveLength(1);
+    });
+
     it.each([
       ['an entry in the middle that ends early', () => store.disk.corrupt(layout.entryKey(2), (v) => v.subarray(0, 9))],
       ['a changed byte in any entry', () => store.disk.corrupt(layout.entryKey(4), flip(30))],
       ['a changed length', () => store.disk.corrupt(layout.entryKey(4), flip(6))],
       ['a changed term', () => store.disk.corrupt(layout.entryKey(3), flip(27))],
       ['a changed vote', () => store.disk.corrupt(layout.HARD_STATE_KEY, flip(16))],
+      ['a changed configuration', () => store.disk.corrupt(layout.SNAPSHOT_KEY, flip(40))],
+      [
+        'a change of the membership that cannot be read',
+        () => store.disk.corrupt(layout.entryKey(4), () => layout.encodeEntry({ ...entry(4, 1), kind: 'promote' })),
+      ],
       ['a changed identity', () => store.disk.corrupt(layout.IDENTITY_KEY, flip(8))],
       [
         'an entry in the place of another',
@@ -320,6 +334,27 @@ describe('RaftStorage', () => {
       const parts = { snapshot: received.mark, hardState: { term: 2, votedFor: undefined } };
       await storage.persist(group(parts), received);
       expect((await crashAndOpen()).recovered.entries).toEqual([]);
+    });
+
+    it('stay until they have been read, however many come into force meanwhile', async () => {
+      await storage.adopt(await stage(storage, mark, ['alpha', 'beta', 'gamma']));
+      const pieces = storage.readSnapshot().records[Symbol.asyncIterator]();
+      expect((await pieces.next()).value?.map(String)).toEqual(['alpha', 'beta']);
+      for (const index of [4, 5, 6]) {
+        await storage.adopt(await stage(storage, { index, term: 1 }, ['a newer one']));
+      }
+      expect((await pieces.next()).value?.map(String)).toEqual(['gamma']);
+      expect((await pieces.next()).done).toBe(true);
+      // Then they go.
+      const { entries } = await store.readChunk({ ...ALL, gte: Buffer.from('c'), lt: Buffer.from('d') });
+      expect(entries).toHaveLength(2);
+    });
+
+    it('carry the configuration as of their end', async () => {
+      const configuration = { voters: [present(VOTERS[1], 'voter')], learners: [present(VOTERS[0], 'voter')] };
+      const writer = storage.stage(mark, configuration, 100);
+      await storage.adopt(await writer.finish());
+      expect((await crashAndOpen()).recovered.configuration).toEqual(configuration);
     });
 
     it('that lack a piece, or hold a damaged one, are refused when they are read', async () => {

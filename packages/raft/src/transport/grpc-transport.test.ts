@@ -9,7 +9,7 @@ import { MemoryStoreFactory } from '@barnabas/store';
 import { startRaft } from '../start-raft.js';
 import { directoryIdOf } from '../storage/format.js';
 import { Journal } from '../test-kit/journal.js';
-import type { RaftNode, Voter } from '../types.js';
+import type { RaftNode, RaftOptions, Voter } from '../types.js';
 import { createGrpcTransport } from './grpc-transport.js';
 
 /** Real time here: short enough for a test, long enough for a busy machine. */
@@ -49,16 +49,29 @@ class GrpcQuorum {
     return quorum;
   }
 
-  async start(id: number, clusterId = 'castle'): Promise<Running> {
+  /** A node without a vote, that knows the address of one voter. */
+  join(id: number, endpoint: string, bootstrapServer: string): Promise<Running> {
+    return this.#start(id, 'castle', { endpoint, bootstrapServers: [bootstrapServer] });
+  }
+
+  start(id: number, clusterId = 'castle'): Promise<Running> {
+    const { endpoint } = present(this.voters[id - 1], 'voter');
+    return this.#start(id, clusterId, { endpoint, initialVoters: this.voters });
+  }
+
+  async #start(
+    id: number,
+    clusterId: string,
+    place: Pick<RaftOptions, 'endpoint' | 'initialVoters' | 'bootstrapServers'>,
+  ): Promise<Running> {
     const environment = { clock: systemClock, timers: systemTimers, random: systemRandom, logger: silentLogger };
     const connector: Connector = createConnector();
     const { transport, service } = createGrpcTransport({ ...environment, connector });
-    const port = Number(present(this.voters[id - 1], 'voter').endpoint.split(':')[1]);
+    const port = Number(place.endpoint.split(':')[1]);
     const server = await serve({ listen: { host: HOST, port }, services: [service], logger: silentLogger });
     const store = await this.disks.open(`${clusterId}-${id}`);
     const journal = new Journal();
-    const { endpoint } = present(this.voters[id - 1], 'voter');
-    const quorum = { nodeId: id, clusterId, initialVoters: this.voters, endpoint };
+    const quorum = { nodeId: id, clusterId, ...place };
     const options = { ...environment, ...quorum, store, transport, stateMachine: journal, config: CONFIG };
     const node = await startRaft(options);
     const stop = async () => {
@@ -108,6 +121,37 @@ describe('a quorum over gRPC', () => {
     await quorum.agree(['a', 'b', 'c']);
     const { voters } = (await quorum.leader()).node.status;
     expect(voters.every(({ lastContactMs }) => lastContactMs >= 0 && lastContactMs < 10_000)).toBe(true);
+  });
+
+  it('takes in a node that knows one address, and lets a voter go', async () => {
+    quorum = await GrpcQuorum.started(3);
+    const leader = await quorum.leader();
+    await leader.node.propose([Buffer.from('a')]);
+    const holder = await serve({ listen: { host: HOST, port: 0 }, services: [], logger: silentLogger });
+    const endpoint = `${HOST}:${holder.port}`;
+    await holder.stop(0);
+    // Whoever it knows need not lead: it finds all by that one.
+    const known = present(
+      quorum.voters.find(({ id }) => id !== leader.id),
+      'voter',
+    );
+    const joiner = await quorum.join(9, endpoint, known.endpoint);
+    await quorum.agree(['a']);
+    const { directoryId } = joiner.node.status;
+    await leader.node.addVoter({ id: 9, directoryId }, { timeoutMs: 20_000 });
+    const member = leader.node.status.voters.find(({ id }) => id === 9);
+    expect(member).toMatchObject({ directoryId, endpoint });
+    await leader.node.removeVoter({ id: leader.id }, { timeoutMs: 20_000 });
+    const next = await until(() => {
+      const running = present(quorum.running.get(9), 'joiner');
+      const { leaderId } = running.node.status;
+      return leaderId !== undefined && leaderId !== leader.id && quorum.running.get(leaderId);
+    });
+    await until(() => next.journal.leads !== undefined);
+    await next.node.propose([Buffer.from('b')]);
+    // The one that left follows on.
+    await quorum.agree(['a', 'b']);
+    expect(next.node.status.voters.map(({ id }) => id)).not.toContain(leader.id);
   });
 
   it('has nothing to do with a node of another cluster at a voter’s address', async () => {
