@@ -40,7 +40,10 @@ export class FollowerControl<Token> {
     else if (partition.log.kind === 'online' && following.phase === 'idle') this.#attach(partition, following);
   }
 
-  /** The leader of before is followed no longer. */
+  /**
+   * The leader of before is followed no longer: whatever still comes for it, a stream that opens or a pause
+   * that ends, finds nobody who waits.
+   */
   end(partition: Partition<Token>, following: FollowerState): void {
     following.phase = 'idle';
     following.handle = NO_HANDLE;

@@ -558,6 +558,125 @@ class RandomLife {
   }
 }
 
+describe('what a follower says', () => {
+  it('counts only on the stream on which it last asked, and from its first acknowledgement there', () => {
+    const harness = new Harness();
+    const partition = harness.online({ isr: [1, 2] });
+    harness.produce(partition, 'all');
+    harness.stable(partition);
+    const earlier = harness.follow(partition, 2);
+    const later = harness.follow(partition, 2);
+    // Its log may have been made anew in between.
+    harness.acknowledge(partition, 2, earlier, 10);
+    expect(partition.highWatermark).toBe(0);
+    harness.acknowledge(partition, 2, later, 10);
+    expect(partition.highWatermark).toBe(10);
+  });
+
+  it('is asked again where it may have been removed and added in between, and not believed before it knows', () => {
+    const harness = new Harness();
+    const partition = harness.online({ isr: [1], replicas: [1, 2] });
+    harness.send({ type: 'started' });
+    harness.send({ type: 'brokers', brokers: new Map([[2, { epoch: 1, serves: true }]]) });
+    const sink = harness.follow(partition, 2);
+    harness.assign({ isr: [1], replicas: [1, 2], partitionEpoch: 2 });
+    expect(harness.ended.map((error) => error.errorName)).toEqual(['REPLICA_NOT_AVAILABLE']);
+    harness.acknowledge(partition, 2, sink, 0);
+    const old = harness.follow(partition, 2, { partitionEpoch: 1 });
+    harness.acknowledge(partition, 2, old, 0);
+    expect(proposalsOf(harness)).toEqual([]);
+    harness.acknowledge(partition, 2, harness.follow(partition, 2, { partitionEpoch: 2 }), 0);
+    expect(proposalsOf(harness)).toEqual([[1, 2]]);
+  });
+
+  it('admits it once it has reached the high watermark and the start of the epoch, if its broker serves as it spoke', () => {
+    const harness = new Harness();
+    const partition = harness.assign({ isr: [1], replicas: [1, 2], leaderEpoch: 3, partitionEpoch: 3 });
+    harness.send({ type: 'started' });
+    harness.send({ type: 'wanted', partition });
+    harness.open(partition, { end: 40, highWatermark: 7 });
+    const sink = harness.follow(partition, 2);
+    harness.acknowledge(partition, 2, sink, 40);
+    for (const view of [
+      { epoch: 1, serves: false },
+      { epoch: 2, serves: true },
+    ]) {
+      harness.send({ type: 'brokers', brokers: new Map([[2, view]]) });
+    }
+    expect(proposalsOf(harness)).toEqual([]);
+    harness.acknowledge(partition, 2, sink, 39);
+    harness.send({ type: 'brokers', brokers: new Map([[2, { epoch: 1, serves: true }]]) });
+    expect(proposalsOf(harness)).toEqual([]);
+    harness.acknowledge(partition, 2, sink, 40);
+    expect(proposalsOf(harness)).toEqual([[1, 2]]);
+  });
+
+  it('takes it out when it has not had everything for longer than replica.lag.time.max.ms', () => {
+    const harness = new Harness();
+    const partition = harness.online({ isr: [1, 2], replicas: [1, 2] });
+    harness.send({ type: 'started' });
+    const sink = harness.follow(partition, 2);
+    harness.acknowledge(partition, 2, sink, 0);
+    harness.now = 100_000;
+    // Idle, it lacks nothing.
+    harness.send({ type: 'isrCheck', now: harness.now });
+    harness.produce(partition, 'leader');
+    harness.now += 30_000;
+    harness.send({ type: 'isrCheck', now: harness.now });
+    expect(proposalsOf(harness)).toEqual([]);
+    harness.now += 1;
+    harness.send({ type: 'isrCheck', now: harness.now });
+    expect(proposalsOf(harness)).toEqual([[1]]);
+  });
+});
+
+describe('a replica whose log is corrupt', () => {
+  it('is made anew once nobody counts on it, in a later leader epoch than it has spoken in', () => {
+    const harness = new Harness();
+    harness.send({ type: 'started' });
+    const at = { replicas: [1, 2], leader: 2, leaderEpoch: 4, partitionEpoch: 4 };
+    const partition = harness.online({ ...at, isr: [2] });
+    harness.send({ type: 'logFailed', partition, reason: 'rot', corrupt: true });
+    expect(typesOf(harness)).toContain('reportOffline');
+    harness.send({ type: 'offlineReported', partition, metadataOffset: 10 });
+    harness.send({ type: 'caughtUp', metadataOffset: 9 });
+    // An admission for what it had may still be on its way in this epoch.
+    harness.send({ type: 'caughtUp', metadataOffset: 10 });
+    expect(typesOf(harness)).not.toContain('reviveLog');
+    harness.assign({ ...at, isr: [2], leaderEpoch: 5, partitionEpoch: 5 });
+    harness.send({ type: 'caughtUp', metadataOffset: 11 });
+    expect(typesOf(harness)).toContain('reviveLog');
+    expect(partition.log.kind).toBe('opening');
+  });
+
+  it('is reported again while somebody counts on it, and waits', () => {
+    const harness = new Harness();
+    harness.send({ type: 'started' });
+    const at = { replicas: [1, 2], isr: [1, 2], leader: 2 };
+    const partition = harness.online(at);
+    harness.send({ type: 'logFailed', partition, reason: 'rot', corrupt: true });
+    harness.send({ type: 'offlineReported', partition, metadataOffset: 3 });
+    harness.assign({ ...at, leaderEpoch: 1, partitionEpoch: 1 });
+    harness.send({ type: 'caughtUp', metadataOffset: 3 });
+    expect(typesOf(harness).filter((type) => type === 'reportOffline')).toHaveLength(2);
+    expect(typesOf(harness)).not.toContain('reviveLog');
+  });
+
+  it('is not reported if it is the only one', () => {
+    const harness = new Harness();
+    harness.send({ type: 'started' });
+    const partition = harness.online({ replicas: [1], isr: [1] });
+    harness.send({ type: 'logFailed', partition, reason: 'rot', corrupt: true });
+    expect(typesOf(harness)).not.toContain('reportOffline');
+  });
+});
+
+const typesOf = (harness: Harness) => harness.effects.map(({ type }) => type);
+const proposalsOf = (harness: Harness) =>
+  harness.effects.flatMap((effect) =>
+    effect.type === 'proposeIsr' ? [effect.proposal.isr.map(({ brokerId }) => brokerId)] : [],
+  );
+
 it('asks nobody any more for a replica that was taken away while it followed, whatever comes late', () => {
   const harness = new Harness();
   harness.send({ type: 'started' });

@@ -208,11 +208,7 @@ export class ReplicaManager<Token> {
   #remove(partition: Partition<Token>): void {
     const { following } = partition;
     this.#leading.endAll(partition.removed(), refusals.unknownTopicId(partition));
-    if (following !== undefined) {
-      this.#following.end(partition, following);
-      // Whatever still comes for it, a stream that opens or a pause that ends, finds nobody who waits.
-      following.phase = 'idle';
-    }
+    if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, refusals.unknownPartition(partition));
     this.#offline.removed(partition);
     this.#effects.push({ type: 'deleteLog', partition });
