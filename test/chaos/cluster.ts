@@ -9,7 +9,7 @@ import path from 'node:path';
 import { systemClock, systemTimers } from '@barnabas/common/node';
 import { FaultyNetwork } from '../support/faulty-network.js';
 import { NodeProcess } from '../support/node-process.js';
-import { freePorts } from '../support/ports.js';
+import { stablePorts } from '../support/ports.js';
 import { ownerOf } from '../support/socket-owner.js';
 
 export type Role = 'controller' | 'broker' | 'gateway';
@@ -96,7 +96,7 @@ export class ChaosCluster {
   static async start(options: ClusterOptions): Promise<ChaosCluster> {
     const cluster = new ChaosCluster(options);
     mkdirSync(path.join(options.dataDir, 'logs'), { recursive: true });
-    const ports = await freePorts(cluster.nodes.length);
+    const ports = await stablePorts(cluster.nodes.length);
     for (const [index, node] of cluster.nodes.entries()) {
       node.port = ports[index] ?? 0;
       node.advertisedPort = options.isDirect === true ? node.port : await cluster.network.open(node.name, node.port);
