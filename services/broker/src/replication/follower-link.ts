@@ -150,6 +150,9 @@ export class FollowerLink {
   // --- the life of a stream ---
 
   #connect(): void {
+    // What ends with the link wants to be followed anew, in the same turn: a stream opened then would
+    // outlive the broker's stop and keep its process.
+    if (this.#stopped) return;
     const { nodeId: followerId, clusterId, brokerEpoch, openStream, timeoutMs, clock } = this.options;
     const followerEpoch = brokerEpoch();
     const stream = followerEpoch === undefined ? undefined : openStream(this.leaderId);
