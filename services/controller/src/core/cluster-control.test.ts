@@ -85,6 +85,20 @@ test('a silent broker is fenced after exactly its session, with all its partitio
   expect(core.expire()).toEqual([]);
 });
 
+test('brokers that are silent together are fenced together: none of them is elected in between', () => {
+  for (const id of [1, 2, 3]) core.join(id);
+  core.writeTopic('a', [1, 2]);
+  const config = { resourceType: 1, resourceName: 'a', key: 'unclean.leader.election.enable', value: 'true' };
+  core.write({ record: { $case: 'config', config } });
+  core.alterPartition('a', 0, [1]);
+  core.now += SESSION_TIMEOUT_MS - 1;
+  core.heartbeat(3);
+  core.now += 1;
+  expect([...core.expire()].sort()).toEqual([1, 2]);
+  // Broker 2 never led: what only broker 1 has is still there when it is back.
+  expect(core.show('a')).toBe('leader -1 at 1, isr 1');
+});
+
 test('when it is back, a broker leads again only what nobody else leads', () => {
   for (const id of [1, 2]) core.join(id);
   core.writeTopic('a', [1, 2], [1]);

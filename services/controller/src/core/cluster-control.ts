@@ -97,7 +97,7 @@ export class ClusterControl {
   expireSessions(image: MetadataImage, nowMs: number): Decision<readonly number[]> {
     const plan = new Plan(image);
     const expired = this.sessions.expired(image, nowMs);
-    for (const broker of expired) this.#fence(plan, broker);
+    this.#fence(plan, ...expired);
     return plan.decide(expired.map(({ id }) => id));
   }
 
@@ -180,13 +180,21 @@ export class ClusterControl {
     });
   }
 
-  #fence(plan: Plan, broker: BrokerImage): void {
-    plan.add([registrationChange(broker, { fenced: true })]);
-    this.#moveAwayFrom(plan, broker.id);
+  /**
+   * All first, and then the elections: one after another, a partition would be given to a broker that is
+   * the next to be fenced, uncleanly even, though its last in-sync replica is to come back.
+   */
+  #fence(plan: Plan, ...brokers: readonly BrokerImage[]): void {
+    for (const broker of brokers) plan.add([registrationChange(broker, { fenced: true })]);
+    this.#moveAwayFrom(plan, ...brokers.map(({ id }) => id));
   }
 
-  #moveAwayFrom(plan: Plan, id: number): void {
-    reelect(plan, this.settings.defaults, ({ leader, isr }) => leader === id || isr.includes(id));
+  #moveAwayFrom(plan: Plan, ...ids: readonly number[]): void {
+    reelect(
+      plan,
+      this.settings.defaults,
+      ({ leader, isr }) => ids.includes(leader) || isr.some((id) => ids.includes(id)),
+    );
   }
 }
 

@@ -6,6 +6,7 @@ export * from './config-control.js';
 export * from './decision.js';
 export * from './decommission-control.js';
 export * from './election-control.js';
+export * from './election-counts.js';
 export * from './feature-control.js';
 export * from './isr-control.js';
 export * from './leader-election.js';

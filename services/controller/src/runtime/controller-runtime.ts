@@ -20,10 +20,13 @@ import {
   Timeline,
   TopicControl,
   bootstrapCluster,
+  electionsIn,
   rebalanceLeaders,
 } from '../core/index.js';
 import type { ControllerSettings, Decision, Rebalance } from '../core/index.js';
 import { decodeCommand, encodeSnapshot } from './command.js';
+import { electionMetrics } from '../metrics.js';
+import type { ElectionMetrics } from '../metrics.js';
 import { LeaderBalance } from './leader-balance.js';
 import { MetadataFeeds } from './metadata-feeds.js';
 import type { QuorumView } from './metadata-feeds.js';
@@ -50,6 +53,7 @@ export class ControllerRuntime implements StateMachine {
   readonly #queue: WriteQueue;
   readonly #watch: SessionWatch;
   readonly #balance: LeaderBalance;
+  readonly #elections: ElectionMetrics;
   readonly #logger: Logger;
   readonly #active = deferred<void>();
   #raft: RaftNode | undefined;
@@ -80,6 +84,7 @@ export class ControllerRuntime implements StateMachine {
       timeoutMs: settings.sessionTimeoutMs,
       expire: () => this.#expireSessions(),
     });
+    this.#elections = electionMetrics(environment.metrics);
     this.#balance = new LeaderBalance({
       timers: environment.timers,
       logger: environment.logger,
@@ -170,10 +175,10 @@ export class ControllerRuntime implements StateMachine {
   apply(entries: readonly AppliedEntry[]): void {
     for (const { command, term } of entries) {
       if (command === null) continue;
-      const { batch } = this.#queue.takeInFlight(command, term)
-        ? this.timeline.commitStaged()
-        : this.timeline.commit(decodeCommand(command));
-      this.feeds.append(batch, command.length);
+      const own = this.#queue.takeInFlight(command, term);
+      const committed = own ? this.timeline.commitStaged() : this.timeline.commit(decodeCommand(command));
+      if (own) this.#elections.elected(electionsIn(committed), this.now() - this.#queue.decidedAtMs);
+      this.feeds.append(committed.batch, command.length);
     }
   }
 

@@ -46,6 +46,7 @@ export class WriteQueue {
   #term: number | undefined;
   #running = false;
   #jobs: Job[] = [];
+  #decidedAtMs = 0;
   /** Commands of the group on its way, oldest first. */
   readonly #inFlight: Uint8Array[] = [];
 
@@ -54,6 +55,11 @@ export class WriteQueue {
   /** The term that this controller leads, as far as it decides in it. */
   get term(): number | undefined {
     return this.#term;
+  }
+
+  /** When the group that is on its way was decided, on the clock. */
+  get decidedAtMs(): number {
+    return this.#decidedAtMs;
   }
 
   activate(term: number): void {
@@ -139,6 +145,7 @@ export class WriteQueue {
   }
 
   async #decideAndCommit(group: readonly Job[], term: number): Promise<void> {
+    this.#decidedAtMs = this.options.clock.monotonic();
     const answers = group.map((job) => ({ job, give: this.#decide(job, term) }));
     const refusal = await this.#commit(term);
     for (const { job, give } of answers) {

@@ -1,6 +1,6 @@
 /** The controller's core alone, with time moved by hand: each decision is replayed at once. For tests. */
 import { SeededRandom } from '@barnabas/common';
-import { announcedFeatures } from '@barnabas/metadata';
+import { announcedFeatures, randomUuid } from '@barnabas/metadata';
 import type { BrokerImage, MetadataImage, PartitionImage } from '@barnabas/metadata';
 import { internal, v1 } from '@barnabas/protocol';
 import {
@@ -17,8 +17,6 @@ import { controllerConfig, settingsOf } from '../config.js';
 
 export const SESSION_TIMEOUT_MS = 100;
 
-const UUIDS = ['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H'].map((letter) => `${letter.repeat(8)}QAAAgAAAAAAAAA`);
-
 export class CoreCluster {
   readonly timeline = new Timeline();
   readonly sessions = new BrokerSessions(SESSION_TIMEOUT_MS);
@@ -26,7 +24,7 @@ export class CoreCluster {
   readonly cluster: ClusterControl;
   readonly topics: TopicControl;
   now = 0;
-  #incarnations = 0;
+  readonly #incarnations = new SeededRandom(2);
 
   constructor(settings: Partial<ControllerSettings> = {}) {
     const config = controllerConfig.parse({ 'node.id': 1, 'metadata.log.dir': 'metadata' });
@@ -56,7 +54,7 @@ export class CoreCluster {
   }
 
   registration(brokerId: number, change: Partial<internal.RegisterBrokerRequest> = {}): internal.RegisterBrokerRequest {
-    const incarnationId = UUIDS[this.#incarnations++ % UUIDS.length] ?? '';
+    const incarnationId = randomUuid(this.#incarnations);
     const endpoints = [{ name: 'CLIENT', host: `host-${brokerId}`, port: 7700 }];
     const features = announcedFeatures();
     const says = { clusterId: '', endpoints, rack: '', previousBrokerEpoch: -1, features, flushIntervalMessages: 1 };
