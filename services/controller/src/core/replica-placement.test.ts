@@ -1,6 +1,6 @@
 import { SeededRandom } from '@barnabas/common';
 import fc from 'fast-check';
-import { placeReplicas } from './replica-placement.js';
+import { ReplicaMover, placeReplicas } from './replica-placement.js';
 import type { PlacementBroker } from './replica-placement.js';
 
 interface Case {
@@ -116,4 +116,61 @@ test('when a broker dies, many share what it led', () => {
 
 test('the same seed gives the same placement', () => {
   fc.assert(fc.property(anyRacks, (given) => expect(place(given)).toEqual(place(given))));
+});
+
+/** Racks of unequal size, some brokers of which do not serve. */
+const partlyServing = fc
+  .record({
+    sizes: fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 2, maxLength: 6 }),
+    away: fc.array(fc.nat(23), { maxLength: 8 }),
+    replicationFactor: fc.integer({ min: 2, max: 5 }),
+    partitions: fc.integer({ min: 1, max: 40 }),
+    seed: fc.integer(),
+  })
+  .map(({ sizes, away, ...rest }) => ({ brokers: brokersOf(sizes, true, (id) => !away.includes(id)), ...rest }))
+  .filter(({ brokers, replicationFactor }) => brokers.filter(({ serving }) => serving).length >= replicationFactor);
+
+test('never two replicas on a rack while there are enough racks that serve, for 2 to 5 replicas', () => {
+  fc.assert(
+    fc.property(partlyServing, (given) => {
+      const serving = new Map(given.brokers.filter((broker) => broker.serving).map(({ id, rack }) => [id, rack]));
+      const racks = new Set(serving.values()).size;
+      for (const replicas of place(given)) {
+        expect(replicas.every((id) => serving.has(id))).toBe(true);
+        expect(new Set(replicas.map((id) => serving.get(id))).size).toBe(Math.min(racks, given.replicationFactor));
+      }
+    }),
+  );
+});
+
+test('replicas that must leave keep to the racks as new ones do, and even out what the topic has', () => {
+  fc.assert(
+    fc.property(partlyServing, fc.nat(), (given, which) => {
+      const lists = place(given);
+      const leaving = given.brokers[which % given.brokers.length]?.id ?? 1;
+      const brokers = given.brokers.filter(({ id }) => id !== leaving);
+      const serving = brokers.filter((broker) => broker.serving);
+      const rackOf = new Map(given.brokers.map(({ id, rack }) => [id, rack]));
+      const racks = new Set(serving.map(({ rack }) => rack));
+      const mover = new ReplicaMover({ brokers, existing: lists, random: new SeededRandom(given.seed) });
+      for (const replicas of lists.filter((list) => list.includes(leaving))) {
+        const moved = mover.move(replicas, [leaving]);
+        if (serving.length < given.replicationFactor) {
+          expect(moved).toBeUndefined();
+          continue;
+        }
+        if (moved === undefined) throw new Error('there are enough brokers');
+        expect(moved).toHaveLength(replicas.length);
+        expect(new Set(moved).size).toBe(moved.length);
+        // Everybody else stays, in its place.
+        expect(moved.filter((id, index) => id !== replicas[index])).toHaveLength(1);
+        expect(moved).not.toContain(leaving);
+        // Only one replica moved: where the others were on racks of their own, so is the new one, if one is left.
+        const others = new Set(replicas.filter((id) => id !== leaving).map((id) => rackOf.get(id)));
+        const spare = [...racks].some((rack) => !others.has(rack));
+        const used = new Set(moved.map((id) => rackOf.get(id))).size;
+        expect(used).toBe(others.size + (spare ? 1 : 0));
+      }
+    }),
+  );
 });
