@@ -7,7 +7,15 @@
  * The batches are copied at most once, into the buffer that is patched, stored and cached.
  */
 import { assert } from '@barnabas/common';
-import { BarnabasError, patchBatch, setLogAppendTime, validateBatch, validateProducerBatch } from '@barnabas/protocol';
+import {
+  BarnabasError,
+  iterateRecords,
+  patchBatch,
+  setLogAppendTime,
+  splitBatches,
+  validateBatch,
+  validateProducerBatch,
+} from '@barnabas/protocol';
 import type { BatchHeader } from '@barnabas/protocol';
 import { conformBatches } from './conform-batches.js';
 import type { LogConfig } from './log-config.js';
@@ -38,6 +46,7 @@ export function planLeaderAppend(
   const conforming = conformBatches(batches, config);
   const headers = readAll(conforming, config.maxMessageBytes);
   for (const header of headers) checkLeaderBatch(header, config, options);
+  if (config.cleanupPolicy.includes('compact')) checkKeys(conforming);
   const duplicates = findDuplicates(state, headers);
   const [first, last] = [duplicates[0], duplicates.at(-1)];
   if (first !== undefined && last !== undefined) {
@@ -93,6 +102,18 @@ function checkLeaderBatch(header: BatchHeader, config: LogConfig, options: Leade
   if (config.messageTimestampType === 'CreateTime' && !header.isControl) {
     checkTimestamp(header.baseTimestamp, config, options.now);
     checkTimestamp(header.maxTimestamp, config, options.now);
+  }
+}
+
+/** Where records are kept by their keys, they have some. The one check for which records are decoded. */
+function checkKeys(batches: Buffer): void {
+  for (const { header, at } of splitBatches(batches)) {
+    if (header.isControl) continue;
+    for (const { key } of iterateRecords(batches, at)) {
+      if (key === null) {
+        throw new BarnabasError('INVALID_RECORD', 'a record of a compacted topic needs a key: give it one');
+      }
+    }
   }
 }
 

@@ -1,10 +1,12 @@
 /**
  * The small database of a log directory: whose it is, whether it was left in good order, and what
- * changes in place, which would spoil the growing keys of a partition's own database: high watermarks and
- * log start offsets.
+ * changes in place, which would spoil the growing keys of a partition's own database: high watermarks,
+ * log start offsets, and how far logs are compacted.
  *
  * Its being open is the lock on the directory: a second process is refused by LevelDB.
  */
+import { decodeCleanerCheckpoint, encodeCleanerCheckpoint } from './compaction/cleaner-checkpoint.js';
+import type { CleanerCheckpoint } from './compaction/cleaner-checkpoint.js';
 import { BarnabasError, crc32c } from '@barnabas/protocol';
 import { StoreError } from '@barnabas/store';
 import type { KeyValueStore, StoreFactory, StoreOperation } from '@barnabas/store';
@@ -83,10 +85,24 @@ export class Checkpoints {
     for (const [key, checkpoint] of changed) this.#written.set(key, checkpoint);
   }
 
+  async readCleaner(topicId: string, partition: number): Promise<CleanerCheckpoint> {
+    return decodeCleanerCheckpoint(await this.store.get(cleanerKeyFor(topicId, partition)));
+  }
+
+  /** Synced: what follows may rest on it. */
+  async writeCleaner(topicId: string, partition: number, checkpoint: CleanerCheckpoint): Promise<void> {
+    const value = encodeCleanerCheckpoint(checkpoint);
+    await this.store.write([{ type: 'put', key: cleanerKeyFor(topicId, partition), value }], { sync: true });
+  }
+
   async forget(topicId: string, partition: number): Promise<void> {
     const key = keyFor(topicId, partition);
     this.#written.delete(key);
-    await this.store.write([{ type: 'del', key: Buffer.from(key) }], { sync: false });
+    const keys = [Buffer.from(key), cleanerKeyFor(topicId, partition)];
+    await this.store.write(
+      keys.map((each) => ({ type: 'del', key: each })),
+      { sync: false },
+    );
   }
 
   /** Everything is on disk; nothing is written afterwards. */
@@ -115,6 +131,10 @@ async function takeCleanShutdown(store: KeyValueStore): Promise<number> {
 
 function keyFor(topicId: string, partition: number): string {
   return `log/${topicId}/${partition}`;
+}
+
+function cleanerKeyFor(topicId: string, partition: number): Buffer {
+  return Buffer.from(`cleaner/${topicId}/${partition}`);
 }
 
 function encode({ highWatermark, logStartOffset }: Checkpoint): Buffer {

@@ -6,6 +6,14 @@ export const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 export interface LogConfig {
   readonly cleanupPolicy: readonly ('delete' | 'compact')[];
+  /** Milliseconds that tombstones stay once compaction has passed them. */
+  readonly deleteRetentionMs: number;
+  /** The dirty part of a log, 0 to 1, above which it is compacted. */
+  readonly minCleanableDirtyRatio: number;
+  /** Records younger than this are not compacted. */
+  readonly minCompactionLagMs: number;
+  /** Dirty records older than this make a log due whatever its ratio. */
+  readonly maxCompactionLagMs: number;
   /** 'producer' keeps what the producer chose. */
   readonly compressionType: 'producer' | 'uncompressed' | Exclude<CompressionType, 'none'>;
   /** -1 leaves it to zlib. */
@@ -34,6 +42,10 @@ const HOUR_MS = 3_600_000;
 
 export const DEFAULT_LOG_CONFIG: LogConfig = Object.freeze({
   cleanupPolicy: Object.freeze(['delete'] as const),
+  deleteRetentionMs: 24 * HOUR_MS,
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: UNLIMITED,
   compressionType: 'producer',
   compressionGzipLevel: -1,
   compressionZstdLevel: 3,

@@ -35,6 +35,9 @@ export interface LogReaderOptions {
 export class LogReader {
   /** Begun and finished truncations together: odd during one. */
   #changes = 0;
+  /** Begun and finished stretches of compaction together. */
+  #rewrites = 0;
+  #rewriting: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly options: LogReaderOptions) {}
 
@@ -47,6 +50,17 @@ export class LogReader {
     } finally {
       this.#changes++;
     }
+  }
+
+  /**
+   * While `change` runs, batches are replaced by others over the same offsets. A read that looks twice
+   * may see one from before and one from after, which do not fit together: it is repeated.
+   */
+  async rewriting<T>(change: () => Promise<T>): Promise<T> {
+    this.#rewrites++;
+    const changing = change().finally(() => this.#rewrites++);
+    this.#rewriting = changing.catch(() => undefined);
+    return changing;
   }
 
   async read(request: ReadRequest): Promise<ReadResult> {
@@ -103,9 +117,14 @@ export class LogReader {
 
   async #fromDisk<T>(offset: number, work: (store: KeyValueStore) => Promise<T>): Promise<T> {
     const changes = this.#changes;
+    const rewrites = this.#rewrites;
     try {
       return await this.options.store.use(work);
     } catch (error) {
+      if (error instanceof CorruptEntry && (rewrites % 2 === 1 || rewrites !== this.#rewrites)) {
+        await this.#rewriting;
+        return this.#fromDisk(offset, work);
+      }
       const isGone = offset < this.options.state().logStartOffset || changes % 2 === 1 || changes !== this.#changes;
       if (error instanceof CorruptEntry && isGone) throw this.outOfRange(offset);
       throw this.options.health.blame(error);

@@ -107,7 +107,8 @@ export class LogWriter {
       });
       group.batches.push(batch);
       group.bytes += batch.bytes.length;
-      group.records += batch.header.recordCount;
+      // One without records (compaction leaves such, and followers fetch them) is to be synced like any other.
+      group.records += Math.max(1, batch.header.recordCount);
       group.endOffset = batch.header.lastOffset + 1;
       this.#unstableBytes += batch.bytes.length;
     }

@@ -36,9 +36,15 @@ export function retainedFrom(view: RetentionView, config: LogConfig, input: Rete
 /** Whether the active segment is to be closed, because it is old or so that it may go as a whole. */
 export function isDueToClose(active: ActiveSegment, config: LogConfig, input: RetentionInput): boolean {
   if (active.isEmpty) return false;
-  if (active.firstTimestamp !== -1 && input.now - active.firstTimestamp > config.segmentMs) return true;
+  if (active.firstTimestamp !== -1 && input.now - active.firstTimestamp > longestActive(config)) return true;
   if (!config.cleanupPolicy.includes('delete')) return false;
   return active.endOffset <= input.highWatermark && isExpired(active, config, input.now);
+}
+
+/** A record cannot be compacted while its segment is open. */
+function longestActive(config: LogConfig): number {
+  const isCompacted = config.cleanupPolicy.includes('compact');
+  return isCompacted ? Math.min(config.segmentMs, config.maxCompactionLagMs) : config.segmentMs;
 }
 
 function isExpired(segment: { readonly maxTimestamp: number }, config: LogConfig, now: number): boolean {

@@ -112,6 +112,16 @@ export class Segments {
     return dropped;
   }
 
+  /** A closed segment has lost records; where it begins and ends does not change. */
+  replace(before: SegmentSummary, after: SegmentSummary): void {
+    const index = this.#closed.findIndex(({ baseOffset }) => baseOffset === before.baseOffset);
+    const known = this.#closed[index];
+    if (known === undefined) return;
+    assert(known.endOffset === after.endOffset, 'a segment keeps its end', { endOffset: after.endOffset });
+    this.#closedBytes += after.sizeInBytes - known.sizeInBytes;
+    this.#closed[index] = after;
+  }
+
   /** All segments, the active one last. */
   all(): SegmentSummary[] {
     return [...this.#closed, this.active.summary()];

@@ -89,6 +89,7 @@ class StoredLogManager implements LogManager {
       const known = this.#logs.get(idOf(partition));
       if (known !== undefined) return known;
       const checkpointed = await this.checkpoints.read(partition.topicId, partition.partition);
+      const cleaner = await this.checkpoints.readCleaner(partition.topicId, partition.partition);
       const log = await StoredPartitionLog.open(
         partition,
         config,
@@ -101,9 +102,12 @@ class StoredLogManager implements LogManager {
           store: this.#stores.handle(this.#location(directoryName(partition))),
           tail: this.#cache.newTail(),
           persistLogStart: () => this.#writeCheckpoints([this.#mustHave(partition)], true),
+          persistCleaner: (checkpoint) =>
+            this.checkpoints.writeCleaner(partition.topicId, partition.partition, checkpoint),
           onOffline: (failed, error) => this.options.onOffline?.(failed, error),
         },
         checkpointed,
+        cleaner,
       );
       this.#logs.set(idOf(partition), log);
       return log;

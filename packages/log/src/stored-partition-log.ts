@@ -4,7 +4,7 @@
  *   append-plan    what may be appended        log-state      what is known of it afterwards
  *   log-writer     how it gets to disk         log-reader     how it comes back
  *   recovery       what a database is worth    retention      what may go
- *   log-health     whether it may be used
+ *   log-health     whether it may be used      compaction/    what later records supersede
  *
  * Invariants: L1 to L8 of docs/protocols/partition-log.md. Changes of the log's shape (truncation,
  * retention, closing, verification) run one at a time; appends and reads need no turn.
@@ -15,6 +15,11 @@ import type { BarnabasError } from '@barnabas/protocol';
 import type { KeyValueStore } from '@barnabas/store';
 import { planFollowerAppend, planLeaderAppend } from './append-plan.js';
 import type { PlannedBatch } from './append-plan.js';
+import { NEVER_CLEANED, truncatedTo } from './compaction/cleaner-checkpoint.js';
+import type { CleanerCheckpoint } from './compaction/cleaner-checkpoint.js';
+import type { CompactionInput, CompactionPlan } from './compaction/compaction-plan.js';
+import { LogCompaction } from './compaction/log-compaction.js';
+import type { CompactOptions, CompactionResult } from './compaction/log-compaction.js';
 import { keyAt } from './keys.js';
 import type { LogConfig } from './log-config.js';
 import type { LogMetrics } from './log-metrics.js';
@@ -58,6 +63,8 @@ export interface LogEnvironment {
   readonly tail: LogTail;
   /** Puts the log start offset on disk, so that deleted records do not come back. */
   readonly persistLogStart: () => Promise<void>;
+  /** Puts on disk how far the log is compacted. */
+  readonly persistCleaner: (checkpoint: CleanerCheckpoint) => Promise<void>;
   readonly onOffline: (log: PartitionLog, error: BarnabasError) => void;
 }
 
@@ -72,6 +79,7 @@ export class StoredPartitionLog implements PartitionLog {
   readonly #health: LogHealth;
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
+  readonly #compaction: LogCompaction;
   readonly #maintenance = new EventQueue();
   #state: LogState;
   #highWatermark: number;
@@ -86,6 +94,7 @@ export class StoredPartitionLog implements PartitionLog {
     private readonly environment: LogEnvironment,
     recovered: Recovered,
     checkpointed: Checkpointed,
+    cleaner: CleanerCheckpoint,
   ) {
     this.topic = partition.topic;
     this.topicId = partition.topicId;
@@ -125,6 +134,19 @@ export class StoredPartitionLog implements PartitionLog {
       state: () => this.#state,
       writtenTo: () => this.stableEndOffset,
     });
+    this.#compaction = new LogCompaction(
+      {
+        store: environment.store,
+        state: () => this.#state,
+        config: () => this.currentConfig,
+        flush: () => this.#writer.flush(),
+        inTurn: (job) => this.#maintain(job),
+        rewriting: (change) => this.#reader.rewriting(change),
+        forgetCached: (endOffset) => environment.tail.forgetBelow(endOffset),
+        persist: (checkpoint) => environment.persistCleaner(checkpoint),
+      },
+      cleaner,
+    );
   }
 
   /** Recovers the log. Throws KAFKA_STORAGE_ERROR, which says where, when its database is damaged. */
@@ -133,6 +155,7 @@ export class StoredPartitionLog implements PartitionLog {
     config: LogConfig,
     environment: LogEnvironment,
     checkpointed: Checkpointed,
+    cleaner: CleanerCheckpoint = NEVER_CLEANED,
   ): Promise<StoredPartitionLog> {
     const began = environment.clock.monotonic();
     try {
@@ -145,7 +168,9 @@ export class StoredPartitionLog implements PartitionLog {
         return found;
       });
       reportRecovery(partition, recovered, checkpointed, environment, began);
-      return new StoredPartitionLog(partition, config, environment, recovered, checkpointed);
+      const cleanedAsFar = truncatedTo(cleaner, recovered.state.logEndOffset);
+      if (cleanedAsFar !== cleaner) await environment.persistCleaner(cleanedAsFar);
+      return new StoredPartitionLog(partition, config, environment, recovered, checkpointed, cleanedAsFar);
     } catch (error) {
       if (error instanceof CorruptEntry) throw corruptLog(partition, error.offset, error.message, error);
       throw failedStorage(partition, error);
@@ -262,6 +287,7 @@ export class StoredPartitionLog implements PartitionLog {
     if (offset >= this.logEndOffset) return Promise.resolve();
     return this.#reshape(async (store) => {
       const from = await batchStart(store, offset);
+      await this.#compaction.truncating(from);
       // The batch reaches below the log start: nothing is left, and the log start does not move down.
       if (from < this.logStartOffset) await restartAt(store, this.logStartOffset, EMPTY_SEGMENT_END);
       else await deleteFrom(store, from);
@@ -269,7 +295,10 @@ export class StoredPartitionLog implements PartitionLog {
   }
 
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#reshape((store) => restartAt(store, offset, EMPTY_SEGMENT_END), offset);
+    return this.#reshape(async (store) => {
+      await this.#compaction.truncating(0);
+      await restartAt(store, offset, EMPTY_SEGMENT_END);
+    }, offset);
   }
 
   async deleteRecordsBefore(offset: number): Promise<void> {
@@ -301,6 +330,15 @@ export class StoredPartitionLog implements PartitionLog {
       const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
       return { logStartOffset: this.logStartOffset, deletedSegments: deleted.length, deletedBytes };
     });
+  }
+
+  compactionPlan(input: CompactionInput): CompactionPlan | undefined {
+    return this.#compaction.plan(input);
+  }
+
+  compact(options: CompactOptions): Promise<CompactionResult> {
+    this.#health.mustBeUsable();
+    return this.#compaction.run(options);
   }
 
   verify(): Promise<VerifyReport> {

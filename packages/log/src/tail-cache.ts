@@ -129,6 +129,12 @@ export class LogTail {
     }
   }
 
+  /** Drops what lies below the offset and is on disk: other batches stand there now. */
+  forgetBelow(offset: number): void {
+    const last = this.#batches[this.#indexOf(Math.min(offset, this.#writtenEndOffset)) - 1];
+    if (last !== undefined && this.#first < this.#batches.length) this.dropThrough(last);
+  }
+
   /** Drops everything: the log was truncated, went offline or is closed. */
   forget(): void {
     const last = this.#batches.at(-1);

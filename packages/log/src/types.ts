@@ -5,6 +5,8 @@
 import type { Clock, Logger, Metrics, Timers } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 import type { StoreFactory } from '@barnabas/store';
+import type { CompactionInput, CompactionPlan } from './compaction/compaction-plan.js';
+import type { CompactOptions, CompactionResult } from './compaction/log-compaction.js';
 import type { LogConfig } from './log-config.js';
 
 /** Names one replica on this broker for good; a topic made again under the same name has another id. */
@@ -149,6 +151,10 @@ export interface PartitionLog extends TopicPartition {
   deleteRecordsBefore(offset: number): Promise<void>;
   /** Deletes old segments by time, size and log start offset, below the high watermark. */
   applyRetention(options: { readonly now: number; readonly highWatermark: number }): Promise<RetentionResult>;
+  /** What of the log may be compacted now, and whether it should be; undefined where there is nothing. */
+  compactionPlan(input: CompactionInput): CompactionPlan | undefined;
+  /** Takes out the records that later ones of their key supersede, below the high watermark. Offsets stay. */
+  compact(options: CompactOptions): Promise<CompactionResult>;
   /** For the checkpoint only: the log itself does not use it. */
   noteHighWatermark(offset: number): void;
 

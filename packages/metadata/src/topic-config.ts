@@ -11,7 +11,7 @@
  * acks=all is then on the disk of every replica in sync and outlives all of them losing power at
  * once; writes that wait together share a sync, so it costs far less than a sync a record.
  */
-import { boolean, defineConfig, enumeration, integer, key, list, long, string } from '@barnabas/common/config';
+import { boolean, defineConfig, double, enumeration, integer, key, list, long, string } from '@barnabas/common/config';
 import type { ConfigKeys, ValuesOf } from '@barnabas/common/config';
 
 const HOUR_MS = 3_600_000;
@@ -20,8 +20,8 @@ const WEEK_MS = 7 * 24 * HOUR_MS;
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 const cleanupPolicies = {
-  ...list(enumeration(['delete']), { min: 1, unique: true }),
-  allowed: 'delete (compact is not served by this version yet)',
+  ...list(enumeration(['delete', 'compact']), { min: 1, unique: true }),
+  allowed: 'delete, compact, or both',
 };
 
 /** Replicas whose replication may be throttled: all of a topic, or partition and broker of each. */
@@ -32,7 +32,7 @@ const throttledReplicas = list(string({ pattern: /^(\*|\d+:\d+)$/, allowed: '* o
 const topicKeys = {
   'cleanup.policy': key(cleanupPolicies, {
     default: ['delete'],
-    doc: 'What happens to old records: delete drops them by retention.ms and retention.bytes.',
+    doc: 'What happens to old records: delete drops them by retention.ms and retention.bytes, compact those whose key has a later record.',
   }),
   'compression.gzip.level': key(integer({ min: -1, max: 9 }), {
     default: -1,
@@ -45,6 +45,10 @@ const topicKeys = {
   'compression.zstd.level': key(integer({ min: 1, max: 22 }), {
     default: 3,
     doc: 'The level at which compression.type zstd compresses.',
+  }),
+  'delete.retention.ms': key(long({ min: 0 }), {
+    default: 24 * HOUR_MS,
+    doc: 'Milliseconds that a tombstone stays in a compacted topic once compaction has passed it: as long as a reader may take from the beginning to the end.',
   }),
   'file.delete.delay.ms': key(long({ min: 0 }), {
     default: 60_000,
@@ -66,6 +70,10 @@ const topicKeys = {
     default: [],
     doc: 'Replicas, as partition:broker or *, that are sent to no faster than leader.replication.throttled.rate while they catch up.',
   }),
+  'max.compaction.lag.ms': key(long({ min: 1 }), {
+    default: UNLIMITED,
+    doc: 'Milliseconds after which a record of a compacted topic is compacted at the latest, whatever min.cleanable.dirty.ratio says.',
+  }),
   'max.message.bytes': key(integer({ min: 0 }), {
     default: 1_048_588,
     doc: 'Largest record batch that is accepted, in bytes, after compression.',
@@ -81,6 +89,14 @@ const topicKeys = {
   'message.timestamp.type': key(enumeration(['CreateTime', 'LogAppendTime']), {
     default: 'CreateTime',
     doc: 'Whose time a record bears: the producer’s (CreateTime) or that of its arrival (LogAppendTime).',
+  }),
+  'min.cleanable.dirty.ratio': key(double({ min: 0, max: 1 }), {
+    default: 0.5,
+    doc: 'Share of a compacted log that is not compacted yet above which it is compacted, 0 to 1.',
+  }),
+  'min.compaction.lag.ms': key(long({ min: 0 }), {
+    default: 0,
+    doc: 'Milliseconds that a record of a compacted topic stays uncompacted at least.',
   }),
   'min.insync.replicas': key(integer({ min: 1 }), {
     default: 1,
@@ -122,15 +138,19 @@ export const brokerSynonyms = {
   'compression.gzip.level': 'compression.gzip.level',
   'compression.type': 'compression.type',
   'compression.zstd.level': 'compression.zstd.level',
+  'delete.retention.ms': 'log.cleaner.delete.retention.ms',
   'file.delete.delay.ms': 'log.segment.delete.delay.ms',
   'flush.messages': 'log.flush.interval.messages',
   'flush.ms': 'log.flush.interval.ms',
   'follower.replication.throttled.replicas': 'follower.replication.throttled.replicas',
   'leader.replication.throttled.replicas': 'leader.replication.throttled.replicas',
+  'max.compaction.lag.ms': 'log.cleaner.max.compaction.lag.ms',
   'max.message.bytes': 'message.max.bytes',
   'message.timestamp.after.max.ms': 'log.message.timestamp.after.max.ms',
   'message.timestamp.before.max.ms': 'log.message.timestamp.before.max.ms',
   'message.timestamp.type': 'log.message.timestamp.type',
+  'min.cleanable.dirty.ratio': 'log.cleaner.min.cleanable.ratio',
+  'min.compaction.lag.ms': 'log.cleaner.min.compaction.lag.ms',
   'min.insync.replicas': 'min.insync.replicas',
   'retention.bytes': 'log.retention.bytes',
   'retention.ms': 'log.retention.ms',

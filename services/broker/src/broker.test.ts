@@ -230,6 +230,39 @@ describe('logs', () => {
     expect((await broker.log.listOffsets(request)).results[0]?.offset).toBeGreaterThan(0);
   });
 
+  it('keep the last record of each key where they are compacted, and are read over what is gone', async () => {
+    const disks = new MemoryStoreFactory();
+    const config = { 'log.cleaner.backoff.ms': 10, 'log.cleaner.io.max.bytes.per.second': 1_000_000 };
+    broker = await TestBroker.start({ disks, config });
+    const compacted = { 'cleanup.policy': 'compact', 'segment.ms': '1', 'min.cleanable.dirty.ratio': '0' };
+    await broker.topic('table', 1, compacted);
+    for (let count = 0; count < 10; count++) {
+      const [key, value] = [Buffer.from(`k${count % 3}`), Buffer.from(`v${count}`.padEnd(1000))];
+      const records = [v1.Record.create({ key, value, timestampMs: 1000 + 10 * count })];
+      const payload = { $case: 'records' as const, records: { records } };
+      const { results } = await broker.log.produce(produceRequest([{ topic: 'table', partition: 0, payload }]));
+      expect(results[0]?.error).toBeUndefined();
+    }
+    const log = broker.logs?.logs()[0];
+    // Ten records of a kilobyte came, four stay.
+    await eventually(() => (log?.sizeInBytes ?? Infinity) < 5_500, 'the log is compacted');
+    const start = { position: { $case: 'earliest' as const, earliest: true } };
+    const request = v1.ConsumeRequest.create({ topic: 'table', start, stopAtEnd: true });
+    const consumed = new Recorded(broker.log.consume(request));
+    expect(await consumed.end()).toBeUndefined();
+    const seen = consumed.messages
+      .flatMap(({ records }) => records)
+      .map(({ offset, key, value }) => `${offset}:${String(key)}=${String(value).trim()}`);
+    // The last one is in the active segment, and so is not what supersedes 6.
+    expect(seen).toEqual(['6:k0=v6', '7:k1=v7', '8:k2=v8', '9:k0=v9']);
+    const keyless = {
+      $case: 'records' as const,
+      records: { records: [v1.Record.create({ value: Buffer.from('x') })] },
+    };
+    const { results } = await broker.log.produce(produceRequest([{ topic: 'table', partition: 0, payload: keyless }]));
+    expect(errorCodeOf(results[0]?.error)).toBe('INVALID_RECORD');
+  });
+
   it('of a topic created again under its name are new', async () => {
     broker = await TestBroker.start();
     const first = await broker.topic('again');

@@ -132,6 +132,22 @@ export const brokerConfig = defineConfig(
       default: 300_000,
       doc: 'How often logs are looked through for what retention drops.',
     }),
+    'log.cleaner.enable': key(boolean(), {
+      default: true,
+      doc: 'Whether logs of topics with cleanup.policy compact are compacted.',
+    }),
+    'log.cleaner.backoff.ms': key(long({ min: 1 }), {
+      default: 15_000,
+      doc: 'How often logs are looked through for what is to be compacted.',
+    }),
+    'log.cleaner.dedupe.buffer.size': key(long({ min: MiB }), {
+      default: 128 * MiB,
+      doc: 'The most memory for the keys of one pass, at 24 bytes each; a log with more keys takes several passes.',
+    }),
+    'log.cleaner.io.max.bytes.per.second': key(long({ min: 1 }), {
+      default: Number.MAX_SAFE_INTEGER,
+      doc: 'The most bytes that compaction reads and writes in a second, over all logs.',
+    }),
     'replica.high.watermark.checkpoint.interval.ms': key(long({ min: 1 }), {
       default: 5000,
       doc: 'How often high watermarks are written to disk.',

@@ -27,6 +27,7 @@ import type { ReplicaPublisher } from './runtime/metadata-publisher.js';
 import type { BrokerMetrics } from './runtime/metrics.js';
 import { ReplicaDriver } from './runtime/replica-driver.js';
 import type { ReplicaPartition } from './runtime/replica-driver.js';
+import { LogCleaner } from './runtime/log-cleaner.js';
 import { Retention } from './runtime/retention.js';
 import { deleteStrayLogs } from './runtime/stray-logs.js';
 import type { TopicConfigs } from './runtime/topic-configs.js';
@@ -76,6 +77,7 @@ export class ReplicaNode {
   readonly #proposals: IsrProposals;
   readonly #offlineReports: OfflineReports;
   readonly #retention: Retention;
+  readonly #cleaner: LogCleaner;
 
   private constructor(
     private readonly options: ReplicaNodeOptions,
@@ -103,6 +105,12 @@ export class ReplicaNode {
     publisher.attach(this.driver, follower.image, () => this.#followerSide.reconsider());
     const intervalMs = config['log.retention.check.interval.ms'];
     this.#retention = new Retention({ driver: this.driver, logs, intervalMs, clock, timers, logger, onFault });
+    this.#cleaner = new LogCleaner({
+      ...{ driver: this.driver, logs, clock, timers, logger, onFault },
+      backoffMs: config['log.cleaner.backoff.ms'],
+      maxBytesPerSecond: config['log.cleaner.io.max.bytes.per.second'],
+      maxMapBytes: config['log.cleaner.dedupe.buffer.size'],
+    });
     this.serving = this.#makeServing();
     this.#sampleMetrics();
   }
@@ -118,6 +126,7 @@ export class ReplicaNode {
     await deleteStrayLogs(this.logs, follower.image, config['node.id'], environment.logger);
     this.driver.startReplication(this.#followerSide);
     this.#retention.start();
+    if (config['log.cleaner.enable']) this.#cleaner.start();
   }
 
   /** Takes no new entries; resolves when everything appended is stable, and so answered. */
@@ -127,7 +136,7 @@ export class ReplicaNode {
   }
 
   async close(): Promise<void> {
-    await this.#retention.stop();
+    await Promise.all([this.#retention.stop(), this.#cleaner.stop()]);
     this.leaderSide.stop();
     this.#followerSide.stop();
     this.#proposals.stop();
