@@ -395,6 +395,30 @@ test('retention may drop segments under a pass', async () => {
   expect(await at.log.verify()).toMatchObject({ corruption: undefined });
 });
 
+test('a read that meets a rewrite is repeated, and finds no corruption', async () => {
+  const at = await bench();
+  for (let round = 0; round < 4; round++)
+    at.put([
+      ['x', String(round)],
+      ['x', 'later'],
+    ]);
+  await at.roll();
+  const store = at.world.store();
+  // The read has looked for what begins at offset 1 and is about to look for the batch around it.
+  const readChunk = store.readChunk.bind(store);
+  let compacted: Promise<unknown> | undefined;
+  let reads = 0;
+  jest.spyOn(store, 'readChunk').mockImplementation(async (options) => {
+    const isSecondLook = options.reverse === true && reads++ === 0;
+    if (isSecondLook) await (compacted = at.compact());
+    return readChunk(options);
+  });
+  const { batches, nextOffset } = await at.log.read({ offset: 1, maxOffset: 8, maxBytes: 1 << 20, minOneBatch: true });
+  expect(compacted).toBeDefined();
+  expect([batches.length, nextOffset]).toEqual([2, 8]);
+  expect(at.world.offline).toEqual([]);
+});
+
 test('a damaged batch takes the log offline and nothing away', async () => {
   const at = await bench();
   at.put([['a', '1']]);
