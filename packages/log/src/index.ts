@@ -1,8 +1,7 @@
 export { dumpLog, partitionOfDirectory } from './dump-log.js';
 export type { DumpedEntry, DumpOptions } from './dump-log.js';
 export { BYTES_PER_KEY, KeyMap } from './compaction/key-map.js';
-export type { CompactionInput, CompactionPlan } from './compaction/compaction-plan.js';
-export type { CompactOptions, CompactionResult } from './compaction/log-compaction.js';
+export type * from './compaction/types.js';
 export * from './log-config.js';
 export { DEFAULT_LOG_LIMITS } from './log-limits.js';
 export type { EpochStart } from './leader-epochs.js';

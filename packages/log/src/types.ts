@@ -5,8 +5,7 @@
 import type { Clock, Logger, Metrics, Timers } from '@barnabas/common';
 import type { BarnabasError } from '@barnabas/protocol';
 import type { StoreFactory } from '@barnabas/store';
-import type { CompactionInput, CompactionPlan } from './compaction/compaction-plan.js';
-import type { CompactOptions, CompactionResult } from './compaction/log-compaction.js';
+import type { CompactOptions, CompactionInput, CompactionPlan, CompactionResult } from './compaction/types.js';
 import type { LogConfig } from './log-config.js';
 
 /** Names one replica on this broker for good; a topic made again under the same name has another id. */

@@ -8,26 +8,12 @@
  */
 import type { LogConfig } from '../log-config.js';
 import type { SegmentSummary } from '../segments.js';
+import type { CompactionInput, CompactionPlan } from './types.js';
 
 export interface CompactionView {
   readonly closed: readonly SegmentSummary[];
   readonly logStartOffset: number;
   readonly cleanedTo: number;
-}
-
-export interface CompactionInput {
-  readonly now: number;
-  readonly highWatermark: number;
-}
-
-export interface CompactionPlan {
-  /** First offset that is not known to be clean. */
-  readonly from: number;
-  /** Exclusive. */
-  readonly to: number;
-  /** Dirty bytes by bytes up to `to`, 0 to 1. */
-  readonly dirtyRatio: number;
-  readonly isDue: boolean;
 }
 
 /** Undefined where nothing is dirty, or the topic is not compacted. */

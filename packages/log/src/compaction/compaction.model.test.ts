@@ -106,7 +106,7 @@ class Play {
         await this.open();
         return;
       case 'wait':
-        await this.world.time.advance(step.ms);
+        this.world.time.advance(step.ms);
         return;
       case 'compact':
         return this.#compact(Math.ceil(step.upTo * this.log.logEndOffset), step.meanwhile);

@@ -26,26 +26,9 @@ import { CorruptEntry, batchOf, batchStart, keyOf } from '../stored-batches.js';
 import { afterPass, tombstonesEndAt, truncatedTo } from './cleaner-checkpoint.js';
 import type { CleanerCheckpoint } from './cleaner-checkpoint.js';
 import { planCompaction } from './compaction-plan.js';
-import type { CompactionInput, CompactionPlan } from './compaction-plan.js';
 import type { KeyMap } from './key-map.js';
 import { SegmentRewriter } from './segment-rewriter.js';
-
-export interface CompactOptions extends CompactionInput {
-  /** Cleared and used; nobody else's meanwhile. */
-  readonly keys: KeyMap;
-  /** Waits until so many more bytes may be read or written. */
-  readonly pace: (bytes: number) => Promise<void>;
-  /** Whether to stop at the next stretch; what is done stays done. */
-  readonly isOver?: () => boolean;
-}
-
-export interface CompactionResult {
-  readonly cleanedTo: number;
-  readonly passes: number;
-  readonly recordsRemoved: number;
-  readonly bytesRead: number;
-  readonly bytesWritten: number;
-}
+import type { CompactOptions, CompactionInput, CompactionPlan, CompactionResult } from './types.js';
 
 export interface CompactionParts {
   readonly store: StoreHandle;

@@ -45,7 +45,7 @@ test('what changes nothing writes nothing', () => {
 test('lists take elements and give them up, starting from their default', () => {
   expect(alter(change(topic, ['cleanup.policy', APPEND, 'delete']))).toEqual([undefined]);
   expect(configs('topic', 'clicks')).toEqual({ 'cleanup.policy': 'delete' });
-  expect(alter(change(topic, ['cleanup.policy', APPEND, 'compact']))[0]?.code).toBe(ErrorCode.INVALID_CONFIG);
+  expect(alter(change(topic, ['cleanup.policy', APPEND, 'shred']))[0]?.code).toBe(ErrorCode.INVALID_CONFIG);
   expect(alter(change(topic, ['cleanup.policy', SUBTRACT, 'delete']))[0]?.code).toBe(ErrorCode.INVALID_CONFIG);
   expect(alter(change(topic, ['cleanup.policy', SUBTRACT, 'other']))).toEqual([undefined]);
   expect(alter(change(topic, ['retention.ms', APPEND, '1']))[0]).toMatchObject({
