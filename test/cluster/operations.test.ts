@@ -6,20 +6,11 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable, Writable } from 'node:stream';
-import { main } from '@barnabas/cli';
+import { Captured, command } from '../support/command';
 import { freePorts, until } from '../support/nodes';
 
 const CONTROLLERS = ['c1', 'c2', 'c3', 'c4', 'c5'];
 const page = readFileSync(path.join(__dirname, '../../docs/operations.md'), 'utf8');
-
-class Captured extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
 
 interface Running {
   readonly ended: Promise<number>;
@@ -93,21 +84,15 @@ function argumentsOf(line: string, host: string): readonly string[] {
     .split(' ');
 }
 
-async function run(argv: readonly string[], interrupted = new AbortController().signal, stdout = new Captured()) {
-  const stderr = new Captured();
-  const environment = { BARNABAS_BOOTSTRAP: placeOf('b1') };
-  const streams = { stdin: Readable.from([]), stdout, stderr, stdoutIsTerminal: false, stderrIsTerminal: false };
-  const code = await main(['--bootstrap', placeOf('b1'), ...argv], {
-    terminal: { ...streams, environment, interrupted },
-  });
-  return { code, out: stdout.text, err: stderr.text };
-}
+const run = (argv: readonly string[]) => command(argv, { bootstrap: placeOf('b1') });
 
 /** Until it is ready. */
 async function start(host: string, argv: readonly string[]): Promise<void> {
   const interruption = new AbortController();
   const stdout = new Captured();
-  const ran = run([...argv, '--json', '--log-level', 'silent', '--grace-ms', '2000'], interruption.signal, stdout);
+  const ran = command([...argv, '--json', '--log-level', 'silent', '--grace-ms', '2000'], {
+    ...{ bootstrap: placeOf('b1'), stdout, interrupted: interruption.signal },
+  });
   const ended = ran.then(({ code }) => code);
   running.set(host, { ended, interruption });
   const failed = ran.then(({ err }) => {
