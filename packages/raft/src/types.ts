@@ -191,7 +191,7 @@ export interface RaftNode {
 }
 
 export interface RaftConfig {
-  /** A follower that hears nothing for this long, and up to twice as long, starts an election. */
+  /** A follower that hears nothing for this long, and up to half as long again, starts an election. */
   readonly electionTimeoutMs: number;
   /** How often an idle leader reports. At most a fifth of the election timeout. */
   readonly heartbeatIntervalMs: number;

@@ -47,7 +47,7 @@ export const controllerConfig = defineConfig(
     }),
     'controller.quorum.election.timeout.ms': key(integer({ min: 50 }), {
       default: 1000,
-      doc: 'How long a controller hears nothing from the leader before it starts an election, up to twice as long at random.',
+      doc: 'How long a controller hears nothing from the leader before it starts an election, and up to half as long again at random.',
     }),
     'broker.session.timeout.ms': key(integer({ min: 10 }), {
       default: 9000,

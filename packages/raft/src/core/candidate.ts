@@ -95,6 +95,9 @@ export class Candidate implements Role {
   step(message: Message): Transition {
     if (message.type !== 'voteResponse' || !this.node.voters.has(senderOf(message))) return undefined;
     this.#votes.set(message.from, message.granted);
+    // Somebody else stands as well, and perhaps nobody can win. Whoever tries again first, wins: to wait
+    // for a whole patience would leave the quorum without a leader for longer than twice the time-out.
+    if (!message.granted) this.node.loseHope();
     const outcome = this.node.voters.outcome(this.#votes);
     if (outcome === 'won') return 'leader';
     return outcome === 'lost' ? 'follower' : undefined;

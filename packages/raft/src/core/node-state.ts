@@ -16,7 +16,7 @@ import { Voters } from './voters.js';
 export interface CoreOptions {
   readonly id: NodeId;
   readonly directoryId: string;
-  /** A follower's patience is random in [electionTicks, 2 * electionTicks). */
+  /** A follower's patience is random in [electionTicks, 1.5 * electionTicks). */
   readonly electionTicks: number;
   readonly heartbeatTicks: number;
   readonly maxAppendBytes: number;
@@ -146,7 +146,15 @@ export class NodeState implements ReplicaId {
   /** Starts the election clock anew with a new random patience. */
   resetElectionClock(): void {
     this.electionElapsed = 0;
-    this.electionTimeout = this.options.electionTicks + this.options.random.below(this.options.electionTicks);
+    const { electionTicks, random } = this.options;
+    this.electionTimeout = electionTicks + random.below(Math.ceil(electionTicks / 2));
+  }
+
+  /** Shortens this time's patience: an election in which the votes are split is held again soon. */
+  loseHope(): void {
+    const { heartbeatTicks, electionTicks, random } = this.options;
+    const soon = this.electionElapsed + heartbeatTicks + random.below(Math.ceil(electionTicks / 4));
+    this.electionTimeout = Math.min(this.electionTimeout, soon);
   }
 
   /** A living leader is known: this node helps nobody to unseat it. */

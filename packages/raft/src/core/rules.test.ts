@@ -94,7 +94,7 @@ describe('a broken rule is found', () => {
     ],
     [
       'changes of the membership overlap',
-      1,
+      162,
       new ChangesAtAnyTime(),
       'majority|committed|replaced|one leader|lost|same|progress',
     ],

@@ -94,6 +94,12 @@ export class SnapshotReceiver {
 
   #completed(chunk: SnapshotChunk, pointer: SnapshotPointer): void {
     this.#receiving = undefined;
+    if (this.#complete.has(pointer.mark.index)) {
+      // A snapshot that comes twice: the core has accepted the first, and waits for the disk to put it in
+      // force. It would have no need of the second, whose removal would be taken for that of the first.
+      this.ports.storage.remove(pointer).catch(this.ports.onFault);
+      return;
+    }
     this.#complete.set(pointer.mark.index, pointer);
     const { from, fromDirectory, to, toDirectory, term, snapshot, configuration } = chunk;
     const envelope = { from, fromDirectory, to, toDirectory, term };

@@ -1,0 +1,2 @@
+export * from './checker.js';
+export * from './registers.js';
