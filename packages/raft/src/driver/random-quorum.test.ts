@@ -1,7 +1,7 @@
 /**
  * Whole nodes under random misfortune: machines die and lose what was not synced, messages get lost,
- * nodes are cut off, snapshots are made and sent. What was acknowledged is never lost, and all state
- * machines see the same.
+ * nodes are cut off, snapshots are made and sent; meanwhile voters come and go among five nodes, and the
+ * lead is handed over. What was acknowledged is never lost, and all state machines see the same.
  */
 import { SeededRandom } from '@barnabas/common';
 import { TestQuorum } from '../test-kit/test-quorum.js';
@@ -13,13 +13,24 @@ interface Tally {
   acknowledged: number;
   restores: number;
   crashes: number;
+  changes: number;
+  transfers: number;
 }
+
+/** Three vote at the beginning; the others join. */
+const NODES = 5;
+const PATIENCE = { timeoutMs: 5_000 };
+
+/** Counts what succeeds; that it may fail is part of the misfortune. */
+const count = (call: Promise<unknown>, success: () => void): Promise<void> => call.then(success, () => undefined);
 
 async function misfortune(seed: number, tally: Tally): Promise<void> {
   const dice = new SeededRandom(seed);
   const config = { snapshotAfterBytes: 1_500, keepBehindSnapshotBytes: dice.below(2) * 500, snapshotChunkBytes: 100 };
   const quorum = await TestQuorum.started(3, config, seed);
   quorum.network.lossOneIn = dice.below(2) * (5 + dice.below(50));
+  const start = (id: number): Promise<unknown> => (id <= 3 ? quorum.start(id) : quorum.join(id, [1, 2, 3]));
+  for (const id of [4, 5]) await start(id);
   const acknowledged: string[] = [];
   const uncertain: Promise<unknown>[] = [];
   let proposals = 0;
@@ -27,11 +38,11 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
 
   for (let round = 0; round < ROUNDS; round++) {
     const event = dice.below(100);
-    const id = 1 + dice.below(3);
+    const id = 1 + dice.below(NODES);
     const running = quorum.nodes.get(id);
     if (event < 50) {
       const leader = quorum.leader;
-      for (let count = 1 + dice.below(5); leader !== undefined && count > 0; count--) {
+      for (let left = 1 + dice.below(5); leader !== undefined && left > 0; left--) {
         const text = `p${++proposals}`;
         const done = leader.node.propose([Buffer.from(text)]).then(
           () => acknowledged.push(text),
@@ -44,18 +55,26 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
       tally.crashes++;
       await quorum.crash(id);
     } else if (event < 75 && running === undefined) {
-      await quorum.start(id);
+      await start(id);
     } else if (event < 80) {
       quorum.network.cut(id);
     } else if (event < 88) {
       quorum.network.join();
+    } else if (event < 97) {
+      const node = quorum.leader?.node;
+      const votes = node?.status.voters.some((voter) => voter.id === id) === true;
+      const change = votes ? node?.removeVoter({ id }, PATIENCE) : node?.addVoter({ id }, PATIENCE);
+      if (change !== undefined) uncertain.push(count(change, () => tally.changes++));
+    } else {
+      const transfer = quorum.leader?.node.transferLeadership(dice.below(2) === 0 ? id : undefined, PATIENCE);
+      if (transfer !== undefined) uncertain.push(count(transfer, () => tally.transfers++));
     }
     await quorum.run(5 * dice.below(60));
   }
 
   quorum.network.join();
   quorum.network.lossOneIn = 0;
-  for (const id of quorum.ids) if (!quorum.nodes.has(id)) await quorum.start(id);
+  for (let id = 1; id <= NODES; id++) if (!quorum.nodes.has(id)) await start(id);
   const nodes = [...quorum.nodes.values()];
   const last = await quorum.until('a proposal after healing', () => {
     const leader = quorum.leader;
@@ -63,7 +82,7 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
   });
   await quorum.settled(last.done);
   await quorum.until('all have caught up', () => nodes.every(({ journal }) => journal.commands.includes('last')));
-  await Promise.all(uncertain);
+  await quorum.settled(Promise.all(uncertain));
 
   const [first, ...others] = nodes.map(({ journal }) => journal.commands);
   for (const other of others) expect(other).toEqual(first);
@@ -82,7 +101,7 @@ async function expectNoFault(failed: Promise<never>): Promise<void> {
 
 describe('a quorum of whole nodes under random misfortune', () => {
   it(`keeps what it acknowledged (${SEEDS} seeds)`, async () => {
-    const tally: Tally = { acknowledged: 0, restores: 0, crashes: 0 };
+    const tally: Tally = { acknowledged: 0, restores: 0, crashes: 0, changes: 0, transfers: 0 };
     for (let seed = 1; seed <= SEEDS; seed++) {
       try {
         await misfortune(seed, tally);
@@ -93,6 +112,8 @@ describe('a quorum of whole nodes under random misfortune', () => {
     expect(tally.acknowledged).toBeGreaterThan(20 * SEEDS);
     expect(tally.restores).toBeGreaterThan(SEEDS);
     expect(tally.crashes).toBeGreaterThan(SEEDS);
+    expect(tally.changes).toBeGreaterThan(SEEDS);
+    expect(tally.transfers).toBeGreaterThan(SEEDS / 5);
     if (process.env.RAFT_SEEDS !== undefined) console.log(tally);
   }, 120_000);
 });
