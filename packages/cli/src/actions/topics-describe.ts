@@ -114,9 +114,11 @@ async function replicasOf(admin: Admin, topic: TopicDescription): Promise<Readon
   return new Map(told.map((one) => [one.partition, one]));
 }
 
+/** The leader is never behind itself, even where it has not opened its log since it started. */
 function lagOf(told: PartitionReplicas | undefined): number | null {
-  if (told === undefined || told.error !== undefined || told.replicas.some(({ lag }) => lag < 0)) return null;
-  return Math.max(0, ...told.replicas.map(({ lag }) => lag));
+  if (told === undefined || told.error !== undefined) return null;
+  const lags = told.replicas.filter(({ brokerId }) => brokerId !== told.leader).map(({ lag }) => lag);
+  return lags.some((lag) => lag < 0) ? null : Math.max(0, ...lags);
 }
 
 function rowOf(partition: Described): readonly string[] {
