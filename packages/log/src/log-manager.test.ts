@@ -53,6 +53,29 @@ describe('opening', () => {
   });
 });
 
+describe('a stop in good order', () => {
+  it('is told to the next start, and only to that one', async () => {
+    await world.append(await world.open(), ['a']).stable;
+    expect((await world.manager()).cleanShutdownEpoch).toBe(-1);
+    await world.stop(7);
+    expect((await world.manager()).cleanShutdownEpoch).toBe(7);
+    // From here on a crash is a crash, whatever was written before.
+    world.crash();
+    expect((await world.manager()).cleanShutdownEpoch).toBe(-1);
+    await world.stop();
+    expect((await world.manager()).cleanShutdownEpoch).toBe(-1);
+  });
+
+  it('is none once a log has failed, which may have lost something', async () => {
+    const log = await world.open();
+    world.memory.store(ORDERS_LOCATION)?.failNextWrite();
+    await expect(world.append(log, ['a']).stable).rejects.toMatchObject({ errorName: 'KAFKA_STORAGE_ERROR' });
+    await (await world.manager()).closeLog(TOPIC_ID, 3);
+    await world.stop(7);
+    expect((await world.manager()).cleanShutdownEpoch).toBe(-1);
+  });
+});
+
 describe('the directory', () => {
   it('is refused when it belongs to another cluster or node', async () => {
     await world.open();

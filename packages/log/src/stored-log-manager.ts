@@ -54,6 +54,8 @@ class StoredLogManager implements LogManager {
   #checkpointTimer: Timer | undefined;
   #checkpointing: Promise<void> = Promise.resolve();
   #closed = false;
+  /** Some log has gone offline since the start: what it had not synced may be lost. */
+  #hasFailed = false;
 
   constructor(
     private readonly options: LogManagerOptions,
@@ -104,7 +106,10 @@ class StoredLogManager implements LogManager {
           persistLogStart: () => this.#writeCheckpoints([this.#mustHave(partition)], true),
           persistCleaner: (checkpoint) =>
             this.checkpoints.writeCleaner(partition.topicId, partition.partition, checkpoint),
-          onOffline: (failed, error) => this.options.onOffline?.(failed, error),
+          onOffline: (failed, error) => {
+            this.#hasFailed = true;
+            this.options.onOffline?.(failed, error);
+          },
         },
         checkpointed,
         cleaner,
@@ -187,8 +192,8 @@ class StoredLogManager implements LogManager {
     await this.#writeCheckpoints(logs, true);
     await this.#stores.closeAll();
     const failed = results.find((result) => result.status === 'rejected');
-    const isClean = failed === undefined && logs.every((log) => log.offline === undefined);
-    if (isClean && cleanShutdownEpoch !== undefined) await this.checkpoints.stoppedInOrder(cleanShutdownEpoch);
+    if (failed === undefined && !this.#hasFailed && cleanShutdownEpoch !== undefined)
+      await this.checkpoints.stoppedInOrder(cleanShutdownEpoch);
     await this.checkpoints.close();
     this.#logs.clear();
     if (failed !== undefined) throw failed.reason;

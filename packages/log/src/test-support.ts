@@ -99,8 +99,8 @@ export class World {
   }
 
   /** Stops in order. */
-  async stop(): Promise<void> {
-    await this.#manager?.close();
+  async stop(cleanShutdownEpoch?: number): Promise<void> {
+    await this.#manager?.close({ cleanShutdownEpoch });
     this.#manager = undefined;
   }
 

@@ -210,6 +210,19 @@ describe('logs', () => {
     expect(logs?.map(({ topicId }) => topicId)).toEqual([kept]);
   });
 
+  it('tell the controller whether the broker stopped in good order', async () => {
+    const disks = new MemoryStoreFactory();
+    broker = await TestBroker.start({ disks });
+    await broker.topic('orders');
+    await broker.log.produce(produceRequest([recordsEntry('orders', ['a'])]));
+    const epoch = broker.controller.registrations.get(1)?.epoch;
+    await broker.stop();
+    const epochs = [broker.controller.registerRequests[0]?.previousBrokerEpoch];
+    broker = await TestBroker.start({ disks });
+    epochs.push(broker.controller.registerRequests[0]?.previousBrokerEpoch);
+    expect(epochs).toEqual([-1, epoch]);
+  });
+
   it('lose what retention drops, also when nobody has used them since the start', async () => {
     const disks = new MemoryStoreFactory();
     broker = await TestBroker.start({ disks });

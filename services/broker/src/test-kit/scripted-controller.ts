@@ -21,6 +21,7 @@ export class ScriptedController {
   readonly records: internal.MetadataRecord[] = [];
   readonly registrations = new Map<number, Registration>();
   readonly heartbeats: internal.BrokerHeartbeatRequest[] = [];
+  readonly registerRequests: internal.RegisterBrokerRequest[] = [];
   /** What the next registrations are refused with. */
   readonly refusals: BarnabasError[] = [];
   /** Heartbeats are answered with this while it is set. */
@@ -102,6 +103,7 @@ export class ScriptedController {
     return {
       ...refuseAll(internal.ControllerServiceDefinition),
       registerBroker: async (request) => {
+        this.registerRequests.push(request);
         const refusal = this.refusals.shift();
         if (refusal !== undefined) throw refusal;
         return this.#register(request);
