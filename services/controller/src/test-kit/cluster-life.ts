@@ -386,6 +386,10 @@ export class ClusterLife {
     // Another target may begin and end in one decision.
     const isNewTarget = / to |^decommission/.test(this.#history.at(-1) ?? '');
     const own = isNewTarget || ends.some((end) => sameMembers(end, partition.replicas));
+    const isTarget =
+      sameMembers(targetOf(before), partition.replicas) && !sameMembers(originalOf(before), partition.replicas);
+    const isComplete = partition.replicas.every((id) => partition.isr.includes(id) || !this.#serves(id));
+    assert(isNewTarget || !isTarget || isComplete, 'a reassignment ends when all of its target are in sync', { name });
     assert(own, 'a reassignment ends with its target, or where it began', {
       name,
       replicas: partition.replicas.join(),
