@@ -102,7 +102,7 @@ test.each([
   ['a', { assignments: [{ replicas: [1, 1] }] }, ErrorCode.INVALID_REPLICA_ASSIGNMENT],
   ['a', { configs: { 'retention.mss': '1' } }, ErrorCode.INVALID_CONFIG],
   ['a', { configs: { 'retention.ms': 'x' } }, ErrorCode.INVALID_CONFIG],
-  ['a', { configs: { 'cleanup.policy': 'compact' } }, ErrorCode.INVALID_CONFIG],
+  ['a', { configs: { 'cleanup.policy': 'shred' } }, ErrorCode.INVALID_CONFIG],
   ['a', { configs: { 'retention.ms': ' '.repeat(32_768) } }, ErrorCode.INVALID_CONFIG],
 ])('topic %j with %j is refused and leaves nothing behind', (name, change, code) => {
   const before = core.image;
