@@ -60,6 +60,8 @@ export interface PlannedFault {
   readonly direction: Direction;
   /** A partition takes the clients' links too. */
   readonly withClients: boolean;
+  /** It may begin while the one before lasts. */
+  readonly overlaps: boolean;
   /** Connections do not survive the mending of their link. */
   readonly withReset: boolean;
 }
@@ -79,6 +81,7 @@ const OVERLAPPING = 0.25;
 export function planFaults({ random, totalMs, kinds }: PlanOptions): readonly PlannedFault[] {
   const between = ({ least, most }: { least: number; most: number }) => least + random.below(most - least);
   const plan: PlannedFault[] = [];
+  let overlaps = false;
   for (let atMs = FIRST_AT_MS; atMs < totalMs; ) {
     const durationMs = between(DURATION_MS);
     plan.push({
@@ -89,8 +92,10 @@ export function planFaults({ random, totalMs, kinds }: PlanOptions): readonly Pl
       direction: (['both', 'both', 'from', 'to'] as const)[random.below(4)] as Direction,
       withClients: random.float() < 0.5,
       withReset: random.float() < 0.5,
+      overlaps,
     });
-    atMs += between(PAUSE_MS) + (random.float() < OVERLAPPING ? 0 : durationMs);
+    overlaps = random.float() < OVERLAPPING;
+    atMs += between(PAUSE_MS) + (overlaps ? 0 : durationMs);
   }
   return plan;
 }

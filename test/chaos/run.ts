@@ -7,6 +7,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { BarnabasClient } from '@barnabas/client';
 import { SeededRandom } from '@barnabas/common';
 import { canTellOwners } from '../support/socket-owner.js';
@@ -53,6 +54,8 @@ const SETTINGS = {
 const RECOVERY_MS = 60_000;
 /** Longer than any writer waits for an outcome. */
 const OUTCOMES_MS = 150_000;
+/** How long a fault waits for the one before it. */
+const CALM_MS = 45_000;
 const DRAIN_MS = 60_000;
 const SHOWN_ANOMALIES = 20;
 
@@ -193,6 +196,10 @@ class Run {
     const running = new Set<Promise<void>>();
     for (const fault of this.#plan) {
       await this.#sleepUntil(fault.atMs);
+      // On a slow machine faults would come faster than the cluster gets over them, and nothing would be
+      // written at all: those that are to come alone wait until it has.
+      if (!fault.overlaps) await this.#calm(running);
+      if (performance.now() - this.#startedMs > faultMs) break;
       const life = this.#live(fault, context).catch((error: unknown) => {
         this.#recorder.problem(`${this.#clock()} ${fault.kind} could not be brought about: ${String(error)}`);
       });
@@ -206,6 +213,14 @@ class Run {
     await cluster.startAll();
   }
 
+  /** Every fault is over and every partition is written, or that takes too long. */
+  async #calm(running: ReadonlySet<Promise<void>>): Promise<void> {
+    const deadlineMs = performance.now() + CALM_MS;
+    const before = [...this.#recorder.acknowledged];
+    const isWritten = () => before.every((count, partition) => count < (this.#recorder.acknowledged[partition] ?? 0));
+    while ((running.size > 0 || !isWritten()) && performance.now() < deadlineMs) await sleep(50);
+  }
+
   async #live(fault: PlannedFault, context: FaultContext): Promise<void> {
     this.#recorder.takeLongestPauseMs();
     const begunMs = performance.now();
@@ -213,7 +228,7 @@ class Run {
     if (begun === undefined) return;
     this.#faultsByKind.set(fault.kind, (this.#faultsByKind.get(fault.kind) ?? 0) + 1);
     console.log(`${this.#clock()} ${fault.kind}: ${begun.victim}`);
-    await new Promise((resolve) => setTimeout(resolve, fault.durationMs));
+    await sleep(fault.durationMs);
     await begun.undo();
     const seconds = ((performance.now() - begunMs) / 1000).toFixed(1);
     console.log(
@@ -227,8 +242,7 @@ class Run {
     const before = [...this.#recorder.acknowledged];
     const stuck = () =>
       before.flatMap((count, partition) => (this.#recorder.acknowledged[partition] === count ? [partition] : []));
-    while (stuck().length > 0 && performance.now() - begunMs < RECOVERY_MS)
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    while (stuck().length > 0 && performance.now() - begunMs < RECOVERY_MS) await sleep(50);
     const left = stuck();
     if (left.length > 0)
       this.#recorder.problem(
@@ -275,7 +289,7 @@ class Run {
 
   async #sleepUntil(atMs: number): Promise<void> {
     const leftMs = this.#startedMs + atMs - performance.now();
-    if (leftMs > 0) await new Promise((resolve) => setTimeout(resolve, leftMs));
+    if (leftMs > 0) await sleep(leftMs);
   }
 
   #clock(): string {

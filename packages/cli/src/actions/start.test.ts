@@ -5,6 +5,7 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { openInput, run } from '../test-kit/captured-terminal.js';
 import type { RunOptions } from '../test-kit/captured-terminal.js';
+import { freePorts } from '../node/free-ports.js';
 
 let root: string;
 beforeEach(() => {
@@ -56,6 +57,16 @@ test('a child of up stops when its standard input ends', async () => {
   const { ended } = await start(['--json', '--stop-with-stdin'], { stdin });
   stdin.end();
   expect((await ended).code).toBe(0);
+});
+
+test('stops also while it is starting and waits for controllers that do not come', async () => {
+  const interruption = new AbortController();
+  const [nowhere = 0] = await freePorts('127.0.0.1', 1);
+  const argv = ['start', '--role', 'gateway', '--data-dir', root, '--log-level', 'silent', '--json'];
+  const addresses = ['--port', '0', '--http-port', '0', '--set', `controller.quorum.voters=1@127.0.0.1:${nowhere}`];
+  const ended = run([...argv, ...addresses], { interrupted: interruption.signal });
+  interruption.abort();
+  expect(await ended).toMatchObject({ code: 0, out: '' });
 });
 
 test('--set wins over flags, flags over the environment; a role is started alone', async () => {

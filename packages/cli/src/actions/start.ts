@@ -15,7 +15,7 @@ import { layersOf } from '../node/node-flags.js';
 import type { NodeFlags } from '../node/node-flags.js';
 import { chooseRoles } from '../node/role-set.js';
 import { startNode } from '../node/start-node.js';
-import type { RunningNode } from '../node/start-node.js';
+import type { NodeOptions, RunningNode } from '../node/start-node.js';
 
 interface StartFlags extends NodeFlags {
   readonly role?: readonly string[];
@@ -35,18 +35,31 @@ export const start: Action<StartFlags> = async (context, _args, flags) => {
   const stopWatching = endOnUnhandledErrors(logger);
   try {
     const stopRequested = stopRequest(context, flags.stopWithStdin === true);
-    const node = await startNode({
+    const stopped = new AbortController();
+    void stopRequested.then(() => stopped.abort());
+    const node = await startUnless(stopped.signal, {
       roles: chooseRoles(flags.role ?? []),
       dataDir: flags.dataDir,
       layers: layersOf(flags, terminal.environment),
       logger,
     });
+    if (node === undefined) return EXIT_OK;
     announce(context, node);
     return await serve(node, stopRequested, flags, logger);
   } finally {
     stopWatching();
   }
 };
+
+/** Undefined if the node is told to stop before it serves: one whose controllers are away may wait for ever. */
+async function startUnless(signal: AbortSignal, options: NodeOptions): Promise<RunningNode | undefined> {
+  try {
+    return await startNode({ ...options, signal });
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
+}
 
 /** Until the node is told to stop, or fails. */
 async function serve(

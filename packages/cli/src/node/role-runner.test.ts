@@ -63,6 +63,18 @@ test('a role serves only once it has started', async () => {
   await node.stop(1000);
 });
 
+test('a start that waits is broken off, and what has begun is stopped', async () => {
+  const journal: string[] = [];
+  const waits = deferred<void>();
+  const node = runner([setup(journal, 'controller'), setup(journal, 'gateway', { start: () => waits.promise })]);
+  const abort = new AbortController();
+  const starting = node.start(abort.signal);
+  while (journal.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  abort.abort();
+  await expect(starting).rejects.toThrow('told to stop');
+  expect(journal).toEqual(['controller started', 'gateway stopped', 'controller stopped']);
+});
+
 test('when one role cannot start, those before it are stopped and the error is passed on', async () => {
   const journal: string[] = [];
   const node = runner([

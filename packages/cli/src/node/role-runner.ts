@@ -66,12 +66,16 @@ export class RoleRunner {
     return new Map(this.#roles.map(({ role, bound }) => [role.name, bound]));
   }
 
-  /** Binds every role, then starts each. Stops everything if one of them fails, or a fault comes meanwhile. */
-  async start(): Promise<void> {
+  /**
+   * Binds every role, then starts each. Stops everything if one of them fails, a fault comes meanwhile,
+   * or `signal` is aborted: a role may wait for others for as long as it takes.
+   */
+  async start(signal?: AbortSignal): Promise<void> {
+    const aborted = abortion(signal);
     try {
       for (const setup of this.#options.setups) this.#roles.push(await this.#bind(setup));
       for (const bound of this.#roles) {
-        await Promise.race([bound.role.start(bound.bound), this.failed]);
+        await Promise.race([bound.role.start(bound.bound), this.failed, aborted]);
         setServing(bound, true);
       }
     } catch (error) {
@@ -135,6 +139,17 @@ export class RoleRunner {
       this.#options.logger.error(message, { action: 'look at the log before this line', role: role.name, error });
     }
   }
+}
+
+/** Rejects when the signal is aborted. */
+function abortion(signal: AbortSignal | undefined): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => reject(new CliError('the node was told to stop while it was starting'));
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+  aborted.catch(() => {});
+  return aborted;
 }
 
 function setServing({ role, servers }: BoundRole, isServing: boolean): void {

@@ -38,6 +38,8 @@ export interface NodeOptions {
   readonly logger: Logger;
   /** What GET /metrics shows; the process's own metrics are in it unless another is given. */
   readonly metrics?: Metrics & MetricsPage;
+  /** Aborted: a start that is under way ends, with everything that it has begun. Does nothing once the node serves. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningNode {
@@ -96,7 +98,7 @@ async function startRoles(
   const setups = roles.map((role) => setupOf(role, parts));
   const runner = new RoleRunner({ setups, local, logger, clock: environment.clock });
   try {
-    await runner.start();
+    await runner.start(options.signal);
   } catch (error) {
     connector.close();
     throw error;
