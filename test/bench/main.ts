@@ -2,6 +2,8 @@
  * `npm run bench`: in one run, what this machine can do at best and what Barnabas does on it. Prints
  * a table and writes JSON (`--json FILE`, default bench.json in the temporary directory).
  *
+ * `--only log` or `--only controller` measures one part.
+ *
  * `--short` moves a tenth of the data: for CI, where only that it runs is of interest. Figures are
  * ratios within the run; a machine's absolute numbers drift. `--check` ends with 1 where a goal is
  * missed; never used in tests.
@@ -15,6 +17,7 @@ import { Subject } from './barnabas.js';
 import type { Flow } from './barnabas.js';
 import { fileAppend, levelAlone, rawGrpc } from './ceilings.js';
 import type { Throughput } from './ceilings.js';
+import { ControllerSubject, ELECTION_TIMEOUT_MS, rawSyncs, snapshotOf } from './controller.js';
 import { MiB } from './measure.js';
 
 interface Row {
@@ -55,31 +58,77 @@ const cores = ({ serverCores, clientCores }: Flow) =>
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { short: { type: 'boolean' }, check: { type: 'boolean' }, json: { type: 'string' } },
+    options: {
+      short: { type: 'boolean' },
+      check: { type: 'boolean' },
+      json: { type: 'string' },
+      only: { type: 'string' },
+    },
   });
   const scale = values.short === true ? 0.1 : 1;
   const bytes = 512 * MiB * scale;
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'barnabas-bench-'));
   try {
-    console.error('ceilings of this machine, 64 KiB at a time');
-    throughput('file append', await fileAppend(directory, bytes, false));
-    throughput('file append, fdatasync each', await fileAppend(directory, bytes / 8, true));
-    const level = await levelAlone(directory, bytes, false);
-    throughput('LevelDB alone', level);
-    throughput('LevelDB alone, synced', await levelAlone(directory, bytes / 4, true));
-    const plain = await rawGrpc(bytes, false);
-    throughput('grpc-js stream, 64 KiB echo', plain.echo);
-    throughput('grpc-js stream, 64 KiB up, short answer', plain.upload);
-    const wide = await rawGrpc(bytes, true);
-    throughput('grpc-js stream, wide windows, 64 KiB echo', wide.echo);
-    throughput('grpc-js stream, wide windows, 64 KiB up', wide.upload);
-
-    await barnabas(directory, bytes, plain.echo.bytesPerSecond, wide.upload.bytesPerSecond, scale);
+    if (values.only !== 'controller') await log(directory, bytes, scale);
+    if (values.only !== 'log') await controllers(directory, scale);
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });
   }
   report(values.json ?? path.join(os.tmpdir(), 'bench.json'));
   return values.check === true && rows.some((row) => row.goal?.met === false) ? 1 : 0;
+}
+
+async function log(directory: string, bytes: number, scale: number): Promise<void> {
+  console.error('ceilings of this machine, 64 KiB at a time');
+  throughput('file append', await fileAppend(directory, bytes, false));
+  throughput('file append, fdatasync each', await fileAppend(directory, bytes / 8, true));
+  const level = await levelAlone(directory, bytes, false);
+  throughput('LevelDB alone', level);
+  throughput('LevelDB alone, synced', await levelAlone(directory, bytes / 4, true));
+  const plain = await rawGrpc(bytes, false);
+  throughput('grpc-js stream, 64 KiB echo', plain.echo);
+  throughput('grpc-js stream, 64 KiB up, short answer', plain.upload);
+  const wide = await rawGrpc(bytes, true);
+  throughput('grpc-js stream, wide windows, 64 KiB echo', wide.echo);
+  throughput('grpc-js stream, wide windows, 64 KiB up', wide.upload);
+
+  await barnabas(directory, bytes, plain.echo.bytesPerSecond, wide.upload.bytesPerSecond, scale);
+}
+
+async function controllers(directory: string, scale: number): Promise<void> {
+  console.error('three controllers, each in a process of its own, on one disk');
+  const seconds = Math.max(1, 5 * scale);
+  const subject = await ControllerSubject.start(directory);
+  try {
+    await subject.commits(256, seconds);
+    const syncs = await rawSyncs(directory, seconds);
+    add({ name: 'small appends, fdatasync each', value: syncs, unit: 'syncs/s' });
+    for (const inFlight of [1, 16, 256]) {
+      const rate = await subject.commits(inFlight, seconds);
+      const ratio = rate / syncs;
+      const goal = inFlight === 256 ? { goal: atLeast(ratio, 5, '5 × one sync each') } : {};
+      const note = `${ratio.toFixed(2)} × one sync each`;
+      add({ name: `metadata records committed, ${inFlight} in flight`, value: rate, unit: 'records/s', note, ...goal });
+    }
+    const topicMs = await subject.createTopic(1000);
+    add({ name: 'a topic of 1,000 partitions', value: topicMs, unit: 'ms', goal: atMost(topicMs, 2000, '2,000 ms') });
+    const { medianMs, maxMs } = await subject.failOvers(Math.max(2, 10 * scale));
+    add({
+      name: `fail-over of the controller, election time-out ${ELECTION_TIMEOUT_MS} ms`,
+      value: maxMs,
+      unit: 'ms (max)',
+      note: `median ${medianMs.toFixed(0)}`,
+      goal: atMost(maxMs, 1000, '1,000 ms'),
+    });
+  } finally {
+    await subject.stop();
+  }
+  const snapshot = await snapshotOf(directory, 100_000 * scale);
+  const what = `${snapshot.partitions.toLocaleString('en')} partitions`;
+  const size = `${(snapshot.bytes / MiB).toFixed(1)} MiB`;
+  add({ name: `snapshot of ${what}, written`, value: snapshot.writeMs, unit: 'ms', note: size });
+  const memory = `image ${(snapshot.imageBytes / MiB).toFixed(0)} MiB, process at most ${(snapshot.peakBytes / MiB).toFixed(0)} MiB`;
+  add({ name: `snapshot of ${what}, loaded`, value: snapshot.loadMs, unit: 'ms', note: memory });
 }
 
 async function barnabas(
