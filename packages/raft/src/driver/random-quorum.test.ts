@@ -7,6 +7,7 @@ import { SeededRandom } from '@barnabas/common';
 import { TestQuorum } from '../test-kit/test-quorum.js';
 
 const SEEDS = Number(process.env.RAFT_SEEDS ?? 50);
+const FIRST_SEED = Number(process.env.RAFT_FIRST_SEED ?? 1);
 const ROUNDS = 120;
 
 interface Tally {
@@ -32,6 +33,8 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
   const start = (id: number): Promise<unknown> => (id <= 3 ? quorum.start(id) : quorum.join(id, [1, 2, 3]));
   for (const id of [4, 5]) await start(id);
   const acknowledged: string[] = [];
+  /** How many had been acknowledged when each was proposed. */
+  const acknowledgedBefore = new Map<string, number>();
   const uncertain: Promise<unknown>[] = [];
   let proposals = 0;
   let restores = 0;
@@ -44,6 +47,7 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
       const leader = quorum.leader;
       for (let left = 1 + dice.below(5); leader !== undefined && left > 0; left--) {
         const text = `p${++proposals}`;
+        acknowledgedBefore.set(text, acknowledged.length);
         const done = leader.node.propose([Buffer.from(text)]).then(
           () => acknowledged.push(text),
           () => undefined,
@@ -76,18 +80,36 @@ async function misfortune(seed: number, tally: Tally): Promise<void> {
   quorum.network.lossOneIn = 0;
   for (let id = 1; id <= NODES; id++) if (!quorum.nodes.has(id)) await start(id);
   const nodes = [...quorum.nodes.values()];
-  const last = await quorum.until('a proposal after healing', () => {
-    const leader = quorum.leader;
-    return leader && { done: leader.node.propose([Buffer.from('last')]).catch(() => undefined) };
-  });
-  await quorum.settled(last.done);
-  await quorum.until('all have caught up', () => nodes.every(({ journal }) => journal.commands.includes('last')));
+  // Whoever leads may be about to hand the lead over, or to leave: then it is for the next one.
+  let last: string | undefined;
+  for (let attempt = 1; last === undefined; attempt++) {
+    const leader = await quorum.until('a leader after healing', () => quorum.leader);
+    const text = `last ${attempt}`;
+    const done = leader.node.propose([Buffer.from(text)]);
+    last = await quorum.settled(
+      done.then(
+        () => text,
+        () => undefined,
+      ),
+    );
+    if (last === undefined) await quorum.run(100);
+  }
+  const lastText = last;
+  await quorum.until('all have caught up', () => nodes.every(({ journal }) => journal.commands.includes(lastText)));
   await quorum.settled(Promise.all(uncertain));
 
   const [first, ...others] = nodes.map(({ journal }) => journal.commands);
   for (const other of others) expect(other).toEqual(first);
-  // All acknowledged are there, once, in the order of their acknowledgement by one leader after another.
-  expect(first?.filter((text) => acknowledged.includes(text))).toEqual(acknowledged);
+  // All acknowledged are there, once; and whatever had been acknowledged when one was proposed stands before it.
+  const places = new Map(first?.map((text, at) => [text, at]));
+  let furthest = -1;
+  const furthestOf = [
+    furthest,
+    ...acknowledged.map((text) => (furthest = Math.max(furthest, places.get(text) ?? Infinity))),
+  ];
+  for (const text of acknowledged) {
+    expect(places.get(text)).toBeGreaterThan(furthestOf[acknowledgedBefore.get(text) ?? 0] ?? Infinity);
+  }
   expect(new Set(first).size).toBe(first?.length);
   tally.acknowledged += acknowledged.length;
   tally.restores += restores + nodes.reduce((sum, { journal }) => sum + journal.restores, 0);
@@ -102,7 +124,7 @@ async function expectNoFault(failed: Promise<never>): Promise<void> {
 describe('a quorum of whole nodes under random misfortune', () => {
   it(`keeps what it acknowledged (${SEEDS} seeds)`, async () => {
     const tally: Tally = { acknowledged: 0, restores: 0, crashes: 0, changes: 0, transfers: 0 };
-    for (let seed = 1; seed <= SEEDS; seed++) {
+    for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
       try {
         await misfortune(seed, tally);
       } catch (error) {
