@@ -55,7 +55,7 @@ const RECOVERY_MS = 60_000;
 /** Longer than any writer waits for an outcome. */
 const OUTCOMES_MS = 150_000;
 /** How long a fault waits for the one before it. */
-const CALM_MS = 45_000;
+const CALM_MS = 120_000;
 const DRAIN_MS = 60_000;
 const SHOWN_ANOMALIES = 20;
 
