@@ -1,4 +1,4 @@
-/** Who starts machines again, and brokers of which a log has failed. */
+/** Who starts machines again, and brokers that hold the last replica of something and cannot use it. */
 import type { Cluster } from './cluster.js';
 import type { BrokerNode } from './nodes/broker-node.js';
 
@@ -17,8 +17,13 @@ export class Operator {
   }
 }
 
-/** A log has failed. */
-function needsAPerson({ isServing, node }: BrokerNode): boolean {
+/** A log has failed, and nobody else is known to have what it holds. */
+function needsAPerson({ id, isServing, node, image }: BrokerNode): boolean {
   if (!isServing || node === undefined) return false;
-  return [...node.driver.partitions()].some(({ log }) => log.kind === 'offline');
+  for (const { log, topicId, partition } of node.driver.partitions()) {
+    if (log.kind !== 'offline') continue;
+    const { isr = [], eligibleLeaderReplicas = [] } = image?.topics.partition(topicId, partition) ?? {};
+    if ([...isr, ...eligibleLeaderReplicas].every((other) => other === id)) return true;
+  }
+  return false;
 }

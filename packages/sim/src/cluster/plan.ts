@@ -61,7 +61,7 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
   return {
     ...{ controllers, brokers, producers: dice.between(1, 3), consumers: dice.between(1, 2) },
     topics: planTopics(dice, needs.filter(isTopicNeed)),
-    misfortunes: CLUSTER_MISFORTUNES.filter((one) => dice.chance(0.4) || needs.includes(one)),
+    misfortunes: misfortunesOf(dice, needs),
     misfortuneEveryMs: dice.between(200, 1500),
     latency: { maxReadMs: dice.between(0, 1), maxWriteMs: dice.between(0, 2), maxSyncMs: dice.between(0, 10) },
     network: {
@@ -72,6 +72,14 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
     idleCloseMs: dice.between(500, 10_000),
     ...configs(dice, controllers),
   };
+}
+
+/** Some, or few: then each of them goes deeper. */
+function misfortunesOf(dice: Dice, needs: readonly Need[]): readonly ClusterMisfortune[] {
+  const needed = CLUSTER_MISFORTUNES.filter((one) => needs.includes(one));
+  if (needed.length > 0 && dice.chance(0.8)) return needed;
+  if (dice.chance(0.25)) return ['unsteadyFollower', dice.pick(CLUSTER_MISFORTUNES)];
+  return CLUSTER_MISFORTUNES.filter((one) => dice.chance(0.4) || needs.includes(one));
 }
 
 function configs(dice: Dice, controllers: number) {

@@ -21,8 +21,14 @@ export const clusterScenario: Scenario = {
   events: 6000,
   plants: CLUSTER_PLANTS,
   expects: {
-    'records acknowledged': 1000,
-    'records read': 1000,
+    'records acknowledged': 3000,
+    'records read': 4000,
+    'topics made': 40,
+    'logs read': 100,
+    ...{ reassignment: 5, deletedTopic: 5, morePartitions: 5, election: 5, unsteadyFollower: 20, slowControllers: 5 },
+    ...{ kill: 5, powerLoss: 5, killOfAll: 5, powerLossOfAll: 5, restart: 5, freeze: 5, stall: 5, failedWrite: 5 },
+    ...{ reset: 5, isolation: 5, split: 5, oneWay: 5, slowLink: 5, leaderWithoutControllers: 5 },
+    leaderWithoutFollowers: 5,
   },
   run: (options: RunOptions) => run('cluster', options, () => new ClusterRun(options)),
 };

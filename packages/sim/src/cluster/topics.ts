@@ -30,7 +30,8 @@ export function planTopics(dice: Dice, needs: readonly TopicNeed[]): readonly To
     isUnclean: dice.chance(0.05),
     isMortal: dice.chance(0.3) || needs.includes('mortal'),
   });
-  return dice.chance(0.6) || needs.length > 0 ? [strict, other] : [strict];
+  const wantsOther = needs.includes('relaxed') || needs.includes('mortal');
+  return dice.chance(0.5) || wantsOther ? [strict, other] : [strict];
 }
 
 function topic(dice: Dice, name: string, replicationFactor: number, minIsr: number, freedoms: Freedoms): TopicPlan {
@@ -45,5 +46,5 @@ function topic(dice: Dice, name: string, replicationFactor: number, minIsr: numb
     config['flush.ms'] = String(dice.between(10, 1000));
   }
   if (freedoms.isUnclean) config['unclean.leader.election.enable'] = 'true';
-  return { name, partitions: dice.between(1, 3), replicationFactor, ...freedoms, config };
+  return { name, partitions: dice.between(1, 2), replicationFactor, ...freedoms, config };
 }

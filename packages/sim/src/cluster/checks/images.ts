@@ -61,7 +61,9 @@ export class ImageChecks {
       const isElected = leader !== NO_LEADER && partition.leaderEpoch > old.leaderEpoch;
       // Several changes may lie between two images: an admission, and then an election among all that are in sync.
       const known = [...old.isr, ...old.eligibleLeaderReplicas, ...old.addingReplicas];
-      const isClean = partition.isr.some((id) => known.includes(id));
+      // A leader that leaves admits its successor and is gone, in one change.
+      const hasLeft = this.#newest?.brokers.get(old.leader)?.inControlledShutdown === true;
+      const isClean = hasLeft || partition.isr.some((id) => known.includes(id));
       if (isElected && !isClean && !this.mayElectUncleanly(topic.name)) {
         throw new Violation('election', 'a replica was elected that may lack what is committed', {
           ...{ ...facts, before: JSON.stringify(old) },

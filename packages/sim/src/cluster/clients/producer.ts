@@ -47,7 +47,7 @@ export class ClusterProducer {
     this.#style = {
       acks,
       isIdempotent: acks === 'all' && dice.chance(0.75),
-      thinkMs: dice.between(30, 300),
+      thinkMs: dice.pick([30, 100, 300]),
       maxPending: dice.between(1, 30),
       maxPaddingBytes: dice.pick([0, 100]),
     };

@@ -1,57 +1,7 @@
 /** Bugs in what one node makes of what another says, made by changing the message as it arrives. */
-import type { MetadataImage } from '@barnabas/metadata';
 import type { internal } from '@barnabas/protocol';
 import { LOSS } from './log-plants.js';
 import type { ClusterPlant } from './plant.js';
-
-/** An AlterPartition as it arrives, with what the controller has committed. */
-function alterPartition(
-  change: (entry: internal.AlterPartitionEntry, image: MetadataImage) => internal.AlterPartitionEntry,
-): NonNullable<ClusterPlant['heard']> {
-  return ({ method, isRequest, message, to }, site) => {
-    const image = site.imageAt(to);
-    if (method !== 'AlterPartition' || !isRequest || image === undefined) return message;
-    const request = message as internal.AlterPartitionRequest;
-    return { ...request, partitions: request.partitions.map((entry) => change(entry, image)) };
-  };
-}
-
-export const ignorePartitionEpochs: ClusterPlant = {
-  name: 'ignore-partition-epochs',
-  says: 'the controller takes an ISR change whatever partition epoch it builds on',
-  caughtBy: LOSS,
-  needs: ['slowLink', 'leaderWithoutControllers', 'freeze', 'oneWay', 'minIsr1'],
-  heard: alterPartition((entry, image) => {
-    const { partitionEpoch = entry.partitionEpoch } = image.topics.partition(entry.topicId, entry.partition) ?? {};
-    return { ...entry, partitionEpoch };
-  }),
-};
-
-export const ignoreLeaderEpochs: ClusterPlant = {
-  name: 'ignore-leader-epochs',
-  says: 'the controller takes an ISR change from a leader of an earlier epoch',
-  caughtBy: [...LOSS, 'isr', 'fault'],
-  needs: ['leaderWithoutControllers', 'oneWay', 'freeze', 'isolation', 'minIsr1'],
-  heard: alterPartition((entry, image) => {
-    const known = image.topics.partition(entry.topicId, entry.partition);
-    if (known === undefined) return entry;
-    return { ...entry, leaderEpoch: known.leaderEpoch, partitionEpoch: known.partitionEpoch };
-  }),
-};
-
-export const ignoreBrokerEpochs: ClusterPlant = {
-  name: 'ignore-broker-epochs',
-  says: 'the controller admits a broker under whatever registration the leader knew it (KIP-903)',
-  caughtBy: LOSS,
-  needs: ['powerLoss', 'powerLossOfAll', 'relaxed'],
-  heard: alterPartition((entry, image) => ({
-    ...entry,
-    isr: entry.isr.map(({ brokerId, brokerEpoch }) => ({
-      brokerId,
-      brokerEpoch: brokerEpoch < 0 ? brokerEpoch : (image.brokers.get(brokerId)?.epoch ?? brokerEpoch),
-    })),
-  })),
-};
 
 export const neverTruncate: ClusterPlant = {
   name: 'never-truncate',

@@ -24,15 +24,15 @@ export const ignorePendingAdmissions: ClusterPlant = {
   name: 'ignore-pending-admissions',
   says: 'the high watermark does not wait for a replica whose admission is on its way (KIP-497)',
   caughtBy: LOSS,
-  needs: ['kill', 'leaderWithoutFollowers', 'leaderWithoutControllers', 'minIsr1'],
+  needs: ['unsteadyFollower', 'minIsr1'],
   replica: eachEpoch(({ isr }) => redefine(isr, 'maximal', () => isr.committed)),
 };
 
 export const countShrinksAtOnce: ClusterPlant = {
   name: 'count-shrinks-at-once',
   says: 'a member whose removal is on its way no longer counts for the high watermark',
-  caughtBy: LOSS,
-  needs: ['leaderWithoutFollowers', 'leaderWithoutControllers', 'isolation', 'minIsr1'],
+  caughtBy: [...LOSS, 'fault'],
+  needs: ['unsteadyFollower', 'leaderWithoutFollowers', 'leaderWithoutControllers', 'minIsr1'],
   replica: eachEpoch(({ isr }) => {
     redefine(isr, 'maximal', () => isr.pending?.isr.map(({ brokerId }) => brokerId) ?? isr.committed);
   }),
@@ -42,7 +42,7 @@ export const admitTooEarly: ClusterPlant = {
   name: 'admit-too-early',
   says: 'a follower is proposed for the ISR as soon as it follows, however far it is',
   caughtBy: LOSS,
-  needs: ['leaderWithoutFollowers', 'isolation', 'kill', 'minIsr1'],
+  needs: ['unsteadyFollower', 'leaderWithoutFollowers', 'minIsr1'],
   replica: eachEpoch((leading) => {
     const { admission } = leading;
     leading.admission = (_, viewOf) => {
@@ -51,26 +51,6 @@ export const admitTooEarly: ClusterPlant = {
       leading.epochStartOffset = 0;
       try {
         return admission.call(leading, { highWatermark: 0 }, viewOf);
-      } finally {
-        leading.epochStartOffset = epochStartOffset;
-      }
-    };
-  }),
-};
-
-export const admitByTheWatermarkAlone: ClusterPlant = {
-  name: 'admit-by-the-watermark-alone',
-  says: 'a follower is admitted by a new leader’s high watermark, which may be behind what is committed (KIP-320)',
-  caughtBy: LOSS,
-  needs: ['leaderWithoutFollowers', 'isolation', 'kill', 'minIsr1'],
-  replica: eachEpoch((leading) => {
-    const { admission } = leading;
-    leading.admission = (at, viewOf) => {
-      const { epochStartOffset } = leading;
-      if (epochStartOffset === undefined) return undefined;
-      leading.epochStartOffset = 0;
-      try {
-        return admission.call(leading, at, viewOf);
       } finally {
         leading.epochStartOffset = epochStartOffset;
       }
@@ -98,52 +78,4 @@ export const countTheLeaderAlone: ClusterPlant = {
   replica: eachEpoch((leading) => {
     leading.lowestLogEnd = (own) => own;
   }),
-};
-
-export const countEarlierEpochs: ClusterPlant = {
-  name: 'count-earlier-epochs',
-  says: 'a leader goes on counting what followers have acknowledged in an earlier epoch',
-  caughtBy: LOSS,
-  needs: ['restart', 'isolation', 'leaderWithoutFollowers'],
-  replica: (() => {
-    const ends = new WeakMap<ReplicaPartition, Map<number, number>>();
-    const begins = eachEpoch((leading, replica) => {
-      for (const follower of leading.followers()) {
-        const known = ends.get(replica)?.get(follower.brokerId) ?? -1;
-        follower.logEndOffset = Math.max(follower.logEndOffset, known);
-      }
-    });
-    return (replica: ReplicaPartition) => {
-      begins(replica);
-      if (replica.leading === undefined) return;
-      const known = ends.get(replica) ?? new Map<number, number>();
-      ends.set(replica, known);
-      for (const { brokerId, logEndOffset } of replica.leading.followers()) {
-        if (logEndOffset >= 0) known.set(brokerId, logEndOffset);
-      }
-    };
-  })(),
-};
-
-export const forgetUnknownOutcomes: ClusterPlant = {
-  name: 'forget-unknown-outcomes',
-  says: 'an ISR change whose outcome is not known counts as refused',
-  caughtBy: LOSS,
-  needs: ['leaderWithoutControllers', 'oneWay', 'reset', 'isolation', 'minIsr1'],
-  replica: eachEpoch(({ isr }) => {
-    const { answered } = isr;
-    isr.answered = (answer, memberOf) =>
-      answered.call(isr, answer.kind === 'unknown' ? { kind: 'refused' } : answer, memberOf);
-  }),
-};
-
-export const appendOfAnyEpoch: ClusterPlant = {
-  name: 'append-of-any-epoch',
-  says: 'a follower appends what a leader of an earlier epoch has sent',
-  caughtBy: [...LOSS, 'fault'],
-  needs: ['slowLink', 'freeze', 'leaderWithoutControllers'],
-  replica: ({ following }) => {
-    if (following === undefined || Object.hasOwn(following, 'expects')) return;
-    Object.defineProperty(following, 'expects', { value: (phase: string) => following.phase === phase });
-  },
 };
