@@ -25,8 +25,8 @@ import {
 } from '../core/index.js';
 import type { ControllerSettings, Decision, Rebalance } from '../core/index.js';
 import { decodeCommand, encodeSnapshot } from './command.js';
-import { electionMetrics } from '../metrics.js';
-import type { ElectionMetrics } from '../metrics.js';
+import { electionMetrics } from './election-metrics.js';
+import type { ElectionMetrics } from './election-metrics.js';
 import { LeaderBalance } from './leader-balance.js';
 import { MetadataFeeds } from './metadata-feeds.js';
 import type { QuorumView } from './metadata-feeds.js';
