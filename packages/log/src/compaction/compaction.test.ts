@@ -201,6 +201,11 @@ test('a producer is known by its last batch, though it has no records left', asy
   follower.appendAsFollower(Buffer.concat(await at.batches()));
   await follower.whenStable();
   expect([follower.logEndOffset, follower.stableEndOffset, follower.recoveryPoint]).toEqual([4, 4, 4]);
+  // What has no records is on its disk too before it says so.
+  const idle = await at.world.open(COMPACT, { topic: 'orders', topicId: 'CCCCCCCCCCCCCCCCCCCCCC', partition: 0 });
+  idle.appendAsFollower((await at.batches())[0] as Buffer);
+  await idle.whenStable();
+  expect([idle.stableEndOffset, idle.recoveryPoint]).toEqual([2, 2]);
   const next = batchOf([['x', '3']], { producerId: 9, baseSequence: 3 });
   expect(follower.appendAsLeader(next, { leaderEpoch: 0, now: NOW })).toMatchObject({ baseOffset: 4 });
   // Once it has written again, the old batch says nothing any more.
