@@ -27,6 +27,7 @@ export interface Reader {
 }
 
 const MOVE_AFTER_MS = { least: 4_000, most: 20_000 };
+const MOVE_BACK_RECORDS = 2_000;
 const PAUSE_AFTER_ERROR_MS = 200;
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -67,8 +68,7 @@ export class DirectReader implements Reader {
     await this.#move(() => 0);
     while (!this.#isStopped && !this.#isThere) {
       try {
-        if (await this.#readUntilMove())
-          await this.#move((partition) => this.random.below((this.#next[partition] ?? 0) + 1));
+        if (await this.#readUntilMove()) await this.#move((partition) => this.#earlier(partition));
       } catch (thrown) {
         if (this.#isStopped) break;
         this.#onError(thrown);
@@ -80,6 +80,12 @@ export class DirectReader implements Reader {
 
   get #isThere(): boolean {
     return this.#ends?.every((end, partition) => (this.#next[partition] ?? 0) >= end) ?? false;
+  }
+
+  /** Not too far back, or readers of a long run would do little else than read the same again. */
+  #earlier(partition: number): number {
+    const next = this.#next[partition] ?? 0;
+    return next - this.random.below(Math.min(next, MOVE_BACK_RECORDS) + 1);
   }
 
   async #move(offset: (partition: number) => number): Promise<void> {
