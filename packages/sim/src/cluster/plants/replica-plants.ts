@@ -1,20 +1,8 @@
 /** Bugs in what a broker decides about the replicas that it leads or follows. */
 import type { ReplicaPartition } from '@barnabas/broker/parts';
+import { eachEpoch } from './each-epoch.js';
 import { LOSS } from './log-plants.js';
 import type { ClusterPlant } from './plant.js';
-
-type Leading = NonNullable<ReplicaPartition['leading']>;
-
-/** Changes each leader epoch once, in the event after the one in which it began. */
-function eachEpoch(change: (leading: Leading, replica: ReplicaPartition) => void): (replica: ReplicaPartition) => void {
-  const changed = new WeakSet<Leading>();
-  return (replica) => {
-    const { leading } = replica;
-    if (leading === undefined || changed.has(leading)) return;
-    changed.add(leading);
-    change(leading, replica);
-  };
-}
 
 function redefine<T extends object, K extends keyof T>(target: T, key: K, get: () => T[K]): void {
   Object.defineProperty(target, key, { get, configurable: true });
