@@ -12,7 +12,8 @@ import type { Controllers } from './controllers.js';
 const REGISTERS = ['r0', 'r1', 'r2', 'r3'];
 const KEY = 'retention.ms';
 const FIRST_VALUE = 1_000_000;
-const CALL_TIMEOUT_MS = 5_000;
+/** Short, so that whoever has asked a leader that stands still soon asks the next one. */
+const CALL_TIMEOUT_MS = 2_000;
 /** After these nothing has happened. */
 const SURELY_REFUSED = new Set(['NOT_CONTROLLER', 'THROTTLING_QUOTA_EXCEEDED']);
 
