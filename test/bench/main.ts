@@ -2,7 +2,7 @@
  * `npm run bench`: in one run, what this machine can do at best and what Barnabas does on it. Prints
  * a table and writes JSON (`--json FILE`, default bench.json in the temporary directory).
  *
- * `--only log` or `--only controller` measures one part.
+ * `--only log`, `--only controller` or `--only replication` measures one part.
  *
  * `--short` moves a tenth of the data: for CI, where only that it runs is of interest. Figures are
  * ratios within the run; a machine's absolute numbers drift. `--check` ends with 1 where a goal is
@@ -14,11 +14,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Subject } from './barnabas.js';
-import type { Flow } from './barnabas.js';
 import { fileAppend, levelAlone, rawGrpc } from './ceilings.js';
 import type { Throughput } from './ceilings.js';
 import { ControllerSubject, ELECTION_TIMEOUT_MS, rawSyncs, snapshotOf } from './controller.js';
 import { MiB } from './measure.js';
+import { catchUp, idlePartitions, replicas } from './replication.js';
+import type { Flow } from './workload.js';
 
 interface Row {
   readonly name: string;
@@ -69,8 +70,10 @@ async function main(): Promise<number> {
   const bytes = 512 * MiB * scale;
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'barnabas-bench-'));
   try {
-    if (values.only !== 'controller') await log(directory, bytes, scale);
-    if (values.only !== 'log') await controllers(directory, scale);
+    const measures = (part: string) => values.only === undefined || values.only === part;
+    if (measures('log')) await log(directory, bytes, scale);
+    if (measures('controller')) await controllers(directory, scale);
+    if (measures('replication')) await replication(directory, bytes, scale);
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });
   }
@@ -129,6 +132,37 @@ async function controllers(directory: string, scale: number): Promise<void> {
   add({ name: `snapshot of ${what}, written`, value: snapshot.writeMs, unit: 'ms', note: size });
   const memory = `image ${(snapshot.imageBytes / MiB).toFixed(0)} MiB, process at most ${(snapshot.peakBytes / MiB).toFixed(0)} MiB`;
   add({ name: `snapshot of ${what}, loaded`, value: snapshot.loadMs, unit: 'ms', note: memory });
+}
+
+async function replication(directory: string, bytes: number, scale: number): Promise<void> {
+  console.error('three brokers, each in a process of its own, on the same cores and one disk');
+  const raw = (await rawGrpc(bytes / 2, true)).upload.bytesPerSecond;
+  const one = await replicas(directory, 1, bytes / 2, Math.max(2, 15 * scale));
+  const three = await replicas(directory, 3, bytes / 2, Math.max(2, 15 * scale));
+  for (const [factor, { produced, latency: histogram }] of [[1, one] as const, [3, three] as const]) {
+    const name = `RF ${factor}, acks=all, 1 KiB records`;
+    add({ name, value: produced.bytesPerSecond / MiB, unit: 'MiB/s', note: cores(produced).slice(2) });
+    const at = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000;
+    const rest = `p90 ${at(90).toFixed(2)}, p99 ${at(99).toFixed(2)}, max ${(histogram.maxValue / 1000).toFixed(2)}`;
+    add({ name: `RF ${factor}, end to end at 1,000 records/s`, value: at(50), unit: 'ms (p50)', note: rest });
+  }
+  const ratio = three.produced.bytesPerSecond / one.produced.bytesPerSecond;
+  add({ name: '  RF 3 against RF 1', value: ratio, unit: '×', goal: atLeast(ratio, 0.4, '0.4') });
+
+  const speed = await catchUp(directory, bytes);
+  const caughtUp = speed.bytesPerSecond / raw;
+  const note = `${caughtUp.toFixed(2)} × a raw upload with wide windows; ${(speed.bytes / MiB).toFixed(0)} MiB missed`;
+  add({ name: 'a follower that comes back catches up', value: speed.bytesPerSecond / MiB, unit: 'MiB/s', note });
+
+  for (const { partitions, memoryBytes, cores: used, networkBytes } of await idlePartitions(directory, scale)) {
+    const each = `${(memoryBytes / partitions / 1024).toFixed(1)} KiB a partition; ${used.toFixed(3)} cores, ${(networkBytes / 1024).toFixed(1)} KiB/s on the network`;
+    add({
+      name: `${partitions} idle partitions of RF 3, memory of three brokers`,
+      value: memoryBytes / MiB,
+      unit: 'MiB',
+      note: each,
+    });
+  }
 }
 
 async function barnabas(
