@@ -5,7 +5,7 @@
  *
  * Each write holds whole runs and is atomic: after a crash every batch is as it was or as it is to be,
  * and each of them may be either, since a record goes only because of a later one that is not touched.
- * Why in place, where elsewhere keys only grow: docs/adr/0010-compaction-in-place.md.
+ * Why in place, where elsewhere keys only grow: docs/adr/0012-compaction-in-place.md.
  */
 import type { BatchHeader } from '@barnabas/protocol';
 import {
