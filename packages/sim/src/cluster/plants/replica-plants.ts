@@ -1,5 +1,4 @@
 /** Bugs in what a broker decides about the replicas that it leads or follows. */
-import type { ReplicaPartition } from '@barnabas/broker/parts';
 import { eachEpoch } from './each-epoch.js';
 import { LOSS } from './log-plants.js';
 import type { ClusterPlant } from './plant.js';
