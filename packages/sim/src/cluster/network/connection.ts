@@ -95,10 +95,8 @@ export class Connection {
   #atServer(): Listener | 'nobody' | 'silence' {
     const { listener, isOff } = this.serverHost;
     if (isOff) {
-      if (!this.#broken.has('server')) {
-        this.#broken.add('server');
-        this.onLost();
-      }
+      this.#broken.add('server');
+      if (!this.#broken.has('client')) this.onLost();
       return 'silence';
     }
     this.#server ??= this.#broken.has('server') ? undefined : listener;
