@@ -43,6 +43,35 @@ export async function snapshotOf(directory: string, partitions: number): Promise
   return figures;
 }
 
+/** One record: another default for all brokers. */
+export async function change(admin: ReturnType<Controllers['admin']>, value: number): Promise<void> {
+  const resource = { type: v1.ConfigResourceType.BROKER, name: '' };
+  const ops = [{ key: 'log.retention.ms', value: String(1_000_000 + value) }];
+  const request = v1.IncrementalAlterConfigsRequest.create({ resources: [{ resource, ops }] });
+  const { results } = await admin.incrementalAlterConfigs(request);
+  if (results[0]?.error !== undefined) throw new Error(results[0].error.message);
+}
+
+/** How many of `commit` end in a second, with so many of them on their way. */
+export async function commitsPerSecond(
+  commit: () => Promise<void>,
+  inFlight: number,
+  seconds: number,
+): Promise<number> {
+  let committed = 0;
+  const until = performance.now() + seconds * 1000;
+  const lane = async (): Promise<void> => {
+    while (performance.now() < until) {
+      await commit();
+      committed += 1;
+    }
+  };
+  const took = await timed(async () => {
+    await Promise.all(Array.from({ length: inFlight }, lane));
+  });
+  return committed / took;
+}
+
 export class ControllerSubject {
   #leaderId = 0;
   #made = 0;
@@ -79,19 +108,8 @@ export class ControllerSubject {
   }
 
   /** Records committed in a second, with so many requests of one record each on their way. */
-  async commits(inFlight: number, seconds: number): Promise<number> {
-    let committed = 0;
-    const until = performance.now() + seconds * 1000;
-    const lane = async (): Promise<void> => {
-      while (performance.now() < until) {
-        await this.#change();
-        committed += 1;
-      }
-    };
-    const took = await timed(async () => {
-      await Promise.all(Array.from({ length: inFlight }, lane));
-    });
-    return committed / took;
+  commits(inFlight: number, seconds: number): Promise<number> {
+    return commitsPerSecond(() => this.#change(), inFlight, seconds);
   }
 
   /** Milliseconds until a topic is committed. */
@@ -124,12 +142,8 @@ export class ControllerSubject {
     this.#leaderId = (await this.controllers.leader(among)).leaderId;
   }
 
-  async #change(): Promise<void> {
-    const resource = { type: v1.ConfigResourceType.BROKER, name: String(BROKER_ID) };
-    const ops = [{ key: 'log.retention.ms', value: String(1_000_000 + this.#made++) }];
-    const request = v1.IncrementalAlterConfigsRequest.create({ resources: [{ resource, ops }] });
-    const { results } = await this.#admin().incrementalAlterConfigs(request);
-    if (results[0]?.error !== undefined) throw new Error(results[0].error.message);
+  #change(): Promise<void> {
+    return change(this.#admin(), this.#made++);
   }
 
   #admin() {

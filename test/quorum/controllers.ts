@@ -14,6 +14,8 @@ export interface ControllersOptions {
   readonly dataDir: string;
   readonly electionTimeoutMs: number;
   readonly set?: Readonly<Record<string, string | number>>;
+  /** One of them that somebody else runs. */
+  readonly absent?: number;
 }
 
 const SIZE = 3;
@@ -25,7 +27,7 @@ export class Controllers {
   readonly connector: Connector = createConnector();
   readonly ids = Array.from({ length: SIZE }, (_, at) => at + 1);
   readonly #processes = new Map<number, NodeProcess>();
-  readonly #clusterId = randomUUID();
+  readonly clusterId = randomUUID();
   #ports: readonly number[] = [];
 
   private constructor(private readonly options: ControllersOptions) {}
@@ -34,7 +36,8 @@ export class Controllers {
     const controllers = new Controllers(options);
     controllers.#ports = await freePorts(SIZE);
     try {
-      await Promise.all(controllers.ids.map((id) => controllers.startOne(id)));
+      const own = controllers.ids.filter((id) => id !== options.absent);
+      await Promise.all(own.map((id) => controllers.startOne(id)));
       await controllers.leader();
     } catch (error) {
       await controllers.close();
@@ -51,21 +54,26 @@ export class Controllers {
     return this.connector.channel(this.address(id)).client(v1.AdminServiceDefinition);
   }
 
-  /** Resolves when it takes part in the quorum. */
-  async startOne(id: number): Promise<void> {
-    const { dataDir, electionTimeoutMs, set = {} } = this.options;
+  /** Configuration that all of them share. */
+  get settings(): Readonly<Record<string, string | number>> {
+    const { electionTimeoutMs, set = {} } = this.options;
     const voters = this.ids.map((voter) => `${voter}@${this.address(voter)}`).join(',');
-    const settings = {
+    return {
       'controller.quorum.voters': voters,
       'controller.quorum.election.timeout.ms': electionTimeoutMs,
       ...set,
     };
+  }
+
+  /** Resolves when it takes part in the quorum. */
+  async startOne(id: number): Promise<void> {
+    const { dataDir } = this.options;
     const started = new NodeProcess({
       args: [
         ...['start', '--role', 'controller', '--data-dir', path.join(dataDir, `controller-${id}`)],
-        ...['--node-id', String(id), '--cluster-id', this.#clusterId, '--host', '127.0.0.1'],
+        ...['--node-id', String(id), '--cluster-id', this.clusterId, '--host', '127.0.0.1'],
         ...['--controller-port', String(this.#ports[id - 1] ?? 0)],
-        ...Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+        ...Object.entries(this.settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
         ...['--log-level', 'warn', '--json', '--stop-with-stdin'],
       ],
       logFile: path.join(dataDir, `controller-${id}.log`),
