@@ -83,9 +83,16 @@ export function errorToProto(error: BarnabasError): ErrorMessage {
   return { code, message, currentLeader: currentLeaderOf(error) };
 }
 
+/** REQUEST_TIMED_OUT: of a leader that has lost the lead while it waited for others. */
+const NAMES_A_LEADER: ReadonlySet<ErrorName> = new Set([
+  'NOT_LEADER_OR_FOLLOWER',
+  'FENCED_LEADER_EPOCH',
+  'REQUEST_TIMED_OUT',
+]);
+
 /** Whom to ask instead, where whoever refused knew: the facts `leader` and `leaderEpoch` of the error. */
 export function currentLeaderOf({ errorName, facts }: BarnabasError): CurrentLeader | undefined {
-  if (errorName !== 'NOT_LEADER_OR_FOLLOWER' && errorName !== 'FENCED_LEADER_EPOCH') return undefined;
+  if (!NAMES_A_LEADER.has(errorName)) return undefined;
   const { leader, leaderEpoch } = facts ?? {};
   if (typeof leader !== 'number' || typeof leaderEpoch !== 'number' || leader < 0) return undefined;
   return { leaderId: leader, leaderEpoch };

@@ -184,7 +184,7 @@ export class Partition<Token = unknown> {
   /** Why somebody who knows this leader epoch is refused; undefined for the current one, or for none. */
   epochRefusal(leaderEpoch: number | undefined): BarnabasError | undefined {
     if (leaderEpoch === undefined || leaderEpoch < 0 || leaderEpoch === this.leaderEpoch) return undefined;
-    if (leaderEpoch < this.leaderEpoch) return refusals.fencedLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
+    if (leaderEpoch < this.leaderEpoch) return refusals.fencedLeaderEpoch(this, leaderEpoch);
     return refusals.unknownLeaderEpoch(this, leaderEpoch, this.leaderEpoch);
   }
 

@@ -76,10 +76,13 @@ export class ProduceControl<Token> {
     for (const produce of partition.appends.commit(partition.highWatermark)) this.#succeed(partition, produce);
   }
 
-  /** This broker can no longer decide about the partition: nobody waits here any longer. */
-  abandon(partition: Partition<Token>, error: BarnabasError): void {
+  /**
+   * This broker can no longer decide about the partition: nobody waits here any longer. `error` is for
+   * entries of which nothing is written, `ofWritten` for the others.
+   */
+  abandon(partition: Partition<Token>, error: BarnabasError, ofWritten = error): void {
     for (const produce of partition.waitingForLog.drain()) if (!produce.answered) this.refuse(produce, error);
-    for (const produce of partition.appends.abandon()) this.refuse(produce, error);
+    for (const produce of partition.appends.abandon()) this.refuse(produce, ofWritten);
   }
 
   refuse(produce: PendingProduce<Token>, error: BarnabasError): void {

@@ -2,6 +2,12 @@
 import { BarnabasError } from '@barnabas/protocol';
 import type { PartitionName } from './pending-produce.js';
 
+/** A partition and who leads it, -1 for nobody. */
+interface LedPartition extends PartitionName {
+  readonly leader: number;
+  readonly leaderEpoch: number;
+}
+
 function nameOf({ topic, partition }: PartitionName): string {
   return `${topic}-${partition}`;
 }
@@ -37,11 +43,13 @@ export function noLeader(at: PartitionName): BarnabasError {
   });
 }
 
-export function fencedLeaderEpoch(at: PartitionName, asked: number, current: number): BarnabasError {
+/** `at` is as this broker knows it: what it says of the leader lets the caller go on there at once. */
+export function fencedLeaderEpoch(at: LedPartition, asked: number): BarnabasError {
+  const { topic, partition, leader, leaderEpoch } = at;
   return new BarnabasError(
     'FENCED_LEADER_EPOCH',
-    `leader epoch ${asked} of ${nameOf(at)} is over, ${current} has begun: refresh metadata`,
-    { topic: at.topic, partition: at.partition, asked, current },
+    `leader epoch ${asked} of ${nameOf(at)} is over, ${leaderEpoch} has begun: refresh metadata`,
+    { topic, partition, asked, leader, leaderEpoch },
   );
 }
 
@@ -124,13 +132,27 @@ export function staleFollower(brokerId: number, brokerEpoch: number, known: numb
 }
 
 /** Who leads instead, if anybody does. */
-export function notServed(at: PartitionName & { leader: number; leaderEpoch: number }): BarnabasError {
+export function notServed(at: LedPartition): BarnabasError {
   return at.leader === -1 ? noLeader(at) : notLeader(at, at.leader, at.leaderEpoch);
 }
 
+/**
+ * For an entry that is in this log when this broker ceases to lead. Not NOT_LEADER_OR_FOLLOWER: that name
+ * says that nothing was done, and whoever sends a batch without a sequence again on its word writes it twice.
+ */
+export function undecided(at: LedPartition): BarnabasError {
+  const { topic, partition, leader, leaderEpoch } = at;
+  const who = leader === -1 ? 'nobody leads now' : `broker ${leader} leads in epoch ${leaderEpoch}`;
+  return new BarnabasError(
+    'REQUEST_TIMED_OUT',
+    `this broker wrote to ${nameOf(at)} and ceased to lead before it was committed (${who}): the records may be kept, retry with an idempotent producer`,
+    { topic, partition, leader, leaderEpoch },
+  );
+}
+
 /** For followers of an epoch that has ended. */
-export function leadershipOver(at: PartitionName & { leaderEpoch: number }): BarnabasError {
-  return fencedLeaderEpoch(at, -1, at.leaderEpoch);
+export function leadershipOver(at: LedPartition): BarnabasError {
+  return fencedLeaderEpoch(at, -1);
 }
 
 export function offsetNotAvailable(at: PartitionName): BarnabasError {

@@ -374,13 +374,13 @@ describe('a leader with followers', () => {
 });
 
 describe('a change of assignment', () => {
-  it('refuses everything that waits when leadership moves, naming the leader', () => {
+  it('answers what waits when leadership moves: written, with the leader that decides about it now', () => {
     const harness = new Harness();
     const partition = harness.online();
     const request = harness.produce(partition, 'all');
     harness.assign({ leader: 2, isr: [2], leaderEpoch: 1, partitionEpoch: 1 });
     expect(request.outcome).toMatchObject({
-      error: { errorName: 'NOT_LEADER_OR_FOLLOWER', facts: { leader: 2, leaderEpoch: 1 } },
+      error: { errorName: 'REQUEST_TIMED_OUT', facts: { leader: 2, leaderEpoch: 1 } },
     });
     expect(refusedWith(harness.produce(partition, 'all'))).toBe('NOT_LEADER_OR_FOLLOWER');
     expect(harness.unavailable.map((error) => error.errorName)).toEqual(['NOT_LEADER_OR_FOLLOWER']);

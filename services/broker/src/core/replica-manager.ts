@@ -195,7 +195,8 @@ export class ReplicaManager<Token> {
     if (isNewEpoch) {
       this.#leading.endAll(over, refusals.leadershipOver(partition));
       if (following !== undefined) this.#following.end(partition, following);
-      if (led && !partition.isLeader) this.#abandon(partition, refusals.notServed(partition));
+      if (led && !partition.isLeader)
+        this.#abandon(partition, refusals.notServed(partition), refusals.undecided(partition));
       this.#following.begin(partition);
     } else {
       this.#leading.endAll(over, superseded(partition));
@@ -293,8 +294,8 @@ export class ReplicaManager<Token> {
   }
 
   /** This broker can no longer decide about the partition: nobody waits here any longer. */
-  #abandon(partition: Partition<Token>, error: BarnabasError): void {
-    this.#produce.abandon(partition, error);
+  #abandon(partition: Partition<Token>, error: BarnabasError, ofWritten = error): void {
+    this.#produce.abandon(partition, error, ofWritten);
     this.#effects.push({ type: 'unavailable', partition, error });
   }
 }
