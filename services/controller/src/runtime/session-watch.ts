@@ -1,4 +1,10 @@
-/** The timer that finds brokers that have been silent for too long. What to do about them is decided elsewhere. */
+/**
+ * The timer that finds brokers that have been silent for too long. What to do about them is decided elsewhere.
+ *
+ * A look that comes late forgives: the process stood still, and heartbeats may be waiting in its sockets.
+ * It does so once, until a look has been on time again; on a machine that starves the controller every
+ * look is late, and a dead broker would be forgiven for ever.
+ */
 import type { Clock, Timer, Timers } from '@barnabas/common';
 import type { MetadataImage } from '@barnabas/metadata';
 import type { BrokerSessions } from '../core/index.js';
@@ -16,6 +22,7 @@ export interface SessionWatchOptions {
 
 export class SessionWatch {
   #timer: Timer | undefined;
+  #hasForgiven = false;
 
   constructor(private readonly options: SessionWatchOptions) {}
 
@@ -40,8 +47,9 @@ export class SessionWatch {
   #look(expectedMs: number): void {
     const { sessions, image, clock, timeoutMs, expire } = this.options;
     const now = clock.monotonic();
-    // The process stood still: heartbeats may be waiting in its sockets.
-    if (now - expectedMs > timeoutMs / 2) sessions.forgive(now);
+    const isLate = now - expectedMs > timeoutMs / 2;
+    if (isLate && !this.#hasForgiven) sessions.forgive(now);
+    this.#hasForgiven = isLate;
     if (sessions.expired(image(), now).length > 0) expire();
     else this.arm();
   }
