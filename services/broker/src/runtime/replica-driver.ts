@@ -29,6 +29,7 @@ import type {
   ReplicaEffect,
   ReplicaEvent,
 } from '../core/index.js';
+import { GatheredLog } from './gathered-log.js';
 import type { BrokerMetrics } from './metrics.js';
 import { ReplicaLogs } from './replica-logs.js';
 import type { ProduceToken, ReplicaPartition } from './replica-partition.js';
@@ -98,6 +99,7 @@ export class ReplicaDriver {
   readonly #waiters = new Map<ReplicaPartition, Set<() => void>>();
   readonly #pauses = new Set<Timer>();
   readonly #events: Event[] = [];
+  readonly #gathered: GatheredLog;
   #replication: ReplicationPort | undefined;
   #inTurn = false;
   #over = false;
@@ -109,6 +111,7 @@ export class ReplicaDriver {
   constructor(private readonly options: ReplicaDriverOptions) {
     const { nodeId, logs, configs, logger, replicaLagTimeMaxMs } = options;
     this.#manager = new ReplicaManager(nodeId, { replicaLagTimeMaxMs });
+    this.#gathered = new GatheredLog(logger);
     this.#logs = new ReplicaLogs({
       logs,
       configs,
@@ -333,6 +336,7 @@ export class ReplicaDriver {
       this.#fail(error);
     } finally {
       this.#inTurn = false;
+      this.#gathered.flush();
     }
   }
 
@@ -572,7 +576,7 @@ export class ReplicaDriver {
     const left = from.filter((id) => !isr.includes(id));
     const joined = isr.filter((id) => !from.includes(id));
     this.options.metrics.isrChanged(joined.length > 0, left.length > 0);
-    this.options.logger.info('The in-sync replicas have changed', {
+    this.#gathered.info('The in-sync replicas have changed', {
       topic,
       partition: partition.partition,
       leaderEpoch: partition.leaderEpoch,
