@@ -17,11 +17,11 @@ export default tseslint.config(
   },
   {
     files: ['**/*.ts'],
-    ignores: ['**/*.test.ts', 'test/**'],
+    ignores: ['**/*.test.ts', 'packages/sim/src/test-kit/**', 'test/**'],
     languageOptions: { parser: tseslint.parser, parserOptions: { projectService: true } },
   },
   {
-    files: ['**/*.test.ts', 'test/**/*.ts'],
+    files: ['**/*.test.ts', 'packages/sim/src/test-kit/**', 'test/**/*.ts'],
     languageOptions: { parser: tseslint.parser, parserOptions: { project: './tsconfig.test.json' } },
   },
   {

@@ -98,7 +98,7 @@ export class LeaderControl<Token> {
     if (answer.leader !== partition.leader || answer.leaderEpoch !== partition.leaderEpoch) return;
     if (answer.partitionEpoch <= partition.partitionEpoch) return;
     const from = partition.isr;
-    this.endAll(partition.isrCommitted(answer, now), superseded(partition));
+    this.endAll(partition.isrCommitted(answer, now), () => superseded(partition));
     this.isrCommitted(partition, from);
   }
 
@@ -113,7 +113,9 @@ export class LeaderControl<Token> {
     this.options.emit({ type: 'replicasMoved', partition });
   }
 
-  endAll(sinks: readonly FollowSink[], error: BarnabasError): void {
+  endAll(sinks: readonly FollowSink[], why: () => BarnabasError): void {
+    if (sinks.length === 0) return;
+    const error = why();
     for (const sink of sinks) this.options.emit({ type: 'endFollow', sink, error });
   }
 

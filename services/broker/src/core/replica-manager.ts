@@ -193,13 +193,13 @@ export class ReplicaManager<Token> {
     const { following, isr } = partition;
     const { isNewEpoch, over } = partition.assign(assignment, now);
     if (isNewEpoch) {
-      this.#leading.endAll(over, refusals.leadershipOver(partition));
+      this.#leading.endAll(over, () => refusals.leadershipOver(partition));
       if (following !== undefined) this.#following.end(partition, following);
       if (led && !partition.isLeader)
         this.#abandon(partition, refusals.notServed(partition), refusals.undecided(partition));
       this.#following.begin(partition);
     } else {
-      this.#leading.endAll(over, superseded(partition));
+      this.#leading.endAll(over, () => superseded(partition));
       this.#following.reassigned(partition);
     }
     if (partition.isLeader) this.#leading.isrCommitted(partition, isr);
@@ -208,7 +208,7 @@ export class ReplicaManager<Token> {
 
   #remove(partition: Partition<Token>): void {
     const { following } = partition;
-    this.#leading.endAll(partition.removed(), refusals.unknownTopicId(partition));
+    this.#leading.endAll(partition.removed(), () => refusals.unknownTopicId(partition));
     if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, refusals.unknownPartition(partition));
     this.#offline.removed(partition);
@@ -286,7 +286,7 @@ export class ReplicaManager<Token> {
     partition.failed(reason);
     const { following } = partition;
     const error = refusals.offline(partition, reason);
-    this.#leading.endAll(partition.dropFollowers(), error);
+    this.#leading.endAll(partition.dropFollowers(), () => error);
     if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, error);
     this.#effects.push({ type: 'closeLog', partition });
