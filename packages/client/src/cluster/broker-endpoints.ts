@@ -5,6 +5,7 @@
  *   unknown ──probe──▶ up ──failed──▶ unknown
  *      │ probe fails: wait, probe again; the second time in a row ▼
  *   detour: through the bootstrap for DETOUR_MS, then unknown
+ *      │ the bootstrap node is behind: unknown
  *      │ the bootstrap node does not pass requests on (it is a broker) ▼
  *   barred: no detour for DETOUR_MS; unknown otherwise
  *
@@ -107,6 +108,12 @@ export class BrokerEndpoints {
     if (isDirect || known === undefined || known.state.kind !== 'detour') return;
     known.noDetourUntilMs = this.#now() + DETOUR_MS;
     known.state = { kind: 'unknown' };
+  }
+
+  /** The endpoint is a detour, and the node there knows less than this client: perhaps the broker itself can be reached. */
+  isBehind({ brokerId, isDirect }: Endpoint): void {
+    const known = this.#known.get(brokerId);
+    if (!isDirect && known?.state.kind === 'detour') known.state = { kind: 'unknown' };
   }
 
   /** Calls back when an endpoint may have become known or another. */

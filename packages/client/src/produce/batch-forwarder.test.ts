@@ -123,6 +123,24 @@ test('a gap of the client goes back to the client; one behind a retry does not',
   expect(values()).toEqual([0, 1, 2, 3]);
 });
 
+test.each<ErrorName>(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'MESSAGE_TOO_LARGE'])(
+  'after an attempt without a clear answer the client gets none either, whatever the next leader says (%s)',
+  async (error) => {
+    await ready();
+    const lane = forwarder.lane('t', 0, v1.Acks.ALL);
+    let attempts = 0;
+    harness.cluster.intercept(({ method }) => {
+      if (method !== 'ProduceStream') return undefined;
+      attempts++;
+      if (attempts === 1) return { kind: 'disconnect-after' };
+      return attempts === 2 ? { kind: 'entries', error: () => error } : undefined;
+    });
+    expect(await harness.run(attempt(lane.append(batch(0, 0), 5_000)))).toBe('NETWORK_EXCEPTION');
+    expect(await harness.run(attempt(lane.append(batch(0, 0), 5_000)))).toBe('appended');
+    expect(values()).toEqual([0]);
+  },
+);
+
 test('gives up at the time given', async () => {
   await ready();
   harness.cluster.stopBroker(1);

@@ -4,12 +4,13 @@
  *
  * A batch without producer id and sequence is sent again only where the first attempt is known not
  * to have been appended. With them it is sent again until its deadline, in order, and what the leader
- * says about sequences goes back to the client, who numbered the batches.
+ * says about sequences goes back to the client, who numbered the batches. The client takes a clear refusal
+ * for a proof that the batch is nowhere: after an attempt without a clear answer it gets none.
  */
 import { BarnabasError, forEachBatch, v1 } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import { MAX_IN_FLIGHT_WITH_IDEMPOTENCE } from '../options/producer-options.js';
-import { isFailure } from './outbound.js';
+import { isFailure, mayHaveBeenAppended } from './outbound.js';
 import type { AppendResult, BatchSize, OutboundBatch } from './outbound.js';
 import { PartitionLane } from './partition-lane.js';
 import type { LaneFeed, Verdict } from './partition-lane.js';
@@ -140,7 +141,9 @@ class ForwardFeed implements LaneFeed<ForwardedBatch> {
     const isGap = error.errorName === 'OUT_OF_ORDER_SEQUENCE_NUMBER' || error.errorName === 'UNKNOWN_PRODUCER_ID';
     const isOwnGap = isGap && !isOldest;
     const maySendAgain = batch.isIdempotent || !batch.isUncertain;
-    return isOwnGap || (error.retriable && maySendAgain) ? { kind: 'retry' } : { kind: 'fail', error };
+    if (isOwnGap || (error.retriable && maySendAgain)) return { kind: 'retry' };
+    const isClear = !mayHaveBeenAppended(error);
+    return { kind: 'fail', error: batch.isUncertain && isClear ? perhapsAppended(error) : error };
   }
 
   expire(nowMs: number): number {
@@ -155,4 +158,13 @@ class ForwardFeed implements LaneFeed<ForwardedBatch> {
   failed(): void {}
   accepted(): void {}
   drained(): void {}
+}
+
+function perhapsAppended(error: BarnabasError): BarnabasError {
+  return new BarnabasError(
+    'NETWORK_EXCEPTION',
+    `a leader did not answer, and the batch may be in its log; the next one answered: ${error.message}`,
+    error.facts,
+    { cause: error },
+  );
 }

@@ -321,11 +321,17 @@ function succeeded({ lane, leader }: Part): BarnabasError {
   );
 }
 
-function toEntry({ lane, batches }: Part): v1.ProduceEntry {
+/**
+ * The epoch keeps a leader of the past from judging what it cannot know. A batch may go to broker A in
+ * epoch 1 and be lost from sight there; B, which led before A and has not heard of it, would call its
+ * sequence out of order, and be believed.
+ */
+function toEntry({ lane, batches, leader }: Part): v1.ProduceEntry {
   const [only] = batches;
   const isOne = only !== undefined && batches.length === 1;
   const batch = isOne ? only.bytes : Buffer.concat(batches.map(({ bytes }) => bytes));
-  return { topic: lane.topic, partition: lane.partition, payload: { $case: 'batch', batch } };
+  const { topic, partition } = lane;
+  return { topic, partition, payload: { $case: 'batch', batch }, currentLeaderEpoch: leader.leaderEpoch };
 }
 
 function outcomeOf(result: v1.ProduceResult | undefined): AppendResult | BarnabasError {

@@ -368,6 +368,43 @@ describe('sequences', () => {
     expect(values()).toEqual(['0', '1', '2', 'may be there', '3', '4']);
   });
 
+  test.each<ErrorName>(['OUT_OF_ORDER_SEQUENCE_NUMBER', 'UNKNOWN_PRODUCER_ID', 'INVALID_PRODUCER_EPOCH'])(
+    'a batch that may be in a log is not numbered anew for %s of another leader',
+    async (error) => {
+      const producer = start();
+      await harness.run(sendBatches(producer, 3));
+      let attempts = 0;
+      harness.cluster.intercept(({ method }) => {
+        if (method !== 'ProduceStream') return undefined;
+        attempts++;
+        if (attempts === 1) return { kind: 'disconnect-after' };
+        return attempts === 2 ? { kind: 'entries', error: () => error } : undefined;
+      });
+      const failure = await harness.run(failureOf(producer.send({ topic: 't', value: 'there' })));
+      expect(failure.errorName).toBe(error);
+      expect(failure.message).toContain('may have been written');
+      await harness.run(sendBatches(producer, 2, 3));
+      expect(values()).toEqual(['0', '1', '2', 'there', '3', '4']);
+    },
+  );
+
+  test('each batch says which leader epoch is known', async () => {
+    const producer = start({}, { brokers: 2 });
+    const epochs: unknown[] = [];
+    harness.cluster.intercept(({ method, message }) => {
+      if (method !== 'ProduceStream') return undefined;
+      for (const entry of (message as v1.ProduceStreamRequest).request?.entries ?? [])
+        epochs.push(entry.currentLeaderEpoch);
+      return undefined;
+    });
+    await harness.run(sendBatches(producer, 1));
+    harness.cluster.moveLeader('t', 0, 2);
+    await settle(20);
+    await harness.run(sendBatches(producer, 1, 1));
+    // The old leader, which refuses, names the new one and its epoch.
+    expect(epochs).toEqual([0, 0, 1]);
+  });
+
   test('a producer whose epoch is taken gets another id', async () => {
     const producer = start();
     await harness.run(sendBatches(producer, 2));

@@ -8,8 +8,9 @@
  *
  * Invariants:
  *   N1  producer id, epoch and sequence together are given to one record only
- *   N2  numbers are given anew only while nothing is on its way, and only to batches of which the
- *       leader has said, by refusing the oldest, that it has none
+ *   N2  numbers are given anew only while nothing is on its way, and only where every attempt at the
+ *       oldest batch was clearly refused: then it is in no log, and nothing numbered behind it is either.
+ *       That a leader does not have a batch proves nothing about another leader's log
  *   N3  while it is unknown whether a batch that failed is in the log, no new number is given
  */
 import { assert } from '@barnabas/common';

@@ -126,15 +126,15 @@ export class ProducerPartition implements LaneFeed<ProducerBatch> {
 
   /**
    * KIP-360. Refused behind a batch that is still to be sent again: the refusal follows from that one's.
-   * Refused as the oldest: the leader has none of what is numbered from here on, so all of it may be
-   * numbered anew. Except that a leader which remembers nothing of us, or listens to somebody else,
-   * cannot say whether an earlier attempt with no clear answer got in: then the batch fails.
+   * Refused as the oldest, with every attempt clearly refused: it is in no log, so that nothing numbered
+   * behind it can be, and all of it may be numbered anew. A batch of which an attempt had no clear answer
+   * is never numbered anew, whatever a leader says: the leader speaks of its own log, and the one that
+   * has the batch may lead again (N2). It fails, and says so.
    */
   #judgeNumbers(batch: ProducerBatch, error: BarnabasError, isOldest: boolean): Verdict<ProducerBatch> {
     if (this.#sequences === undefined) return { kind: 'fail', error };
     if (!isOldest) return this.#retry(batch, error);
-    const isKnownMissing = error.errorName === 'OUT_OF_ORDER_SEQUENCE_NUMBER' || !batch.isUncertain;
-    if (!isKnownMissing) return { kind: 'fail', error };
+    if (batch.isUncertain) return { kind: 'fail', error: this.#perhapsWritten(batch, error) };
     this.#sequences.restart(error.errorName === 'INVALID_PRODUCER_EPOCH' ? 'new-id' : 'next-epoch');
     return this.#retry(batch, error);
   }
@@ -150,6 +150,14 @@ export class ProducerPartition implements LaneFeed<ProducerBatch> {
 
   #retry(batch: ProducerBatch, error: BarnabasError): Verdict<ProducerBatch> {
     return batch.attempts <= this.#parts.retries ? RETRY : { kind: 'fail', error };
+  }
+
+  #perhapsWritten({ recordCount }: ProducerBatch, { errorName, message, facts }: BarnabasError): BarnabasError {
+    return new BarnabasError(
+      errorName,
+      `${message}. An earlier attempt had no clear answer, so that ${recordCount} records may have been written: look for them before you send them again`,
+      { ...facts, records: recordCount },
+    );
   }
 
   #neverSent(batch: ProducerBatch): BarnabasError {

@@ -151,6 +151,15 @@ export function undecided(at: LedPartition): BarnabasError {
 }
 
 /** For followers of an epoch that has ended. */
+/** The same, when the replica is taken away: the others may have what is in its log. */
+export function removedUndecided(at: PartitionName): BarnabasError {
+  return new BarnabasError(
+    'REQUEST_TIMED_OUT',
+    `this broker wrote to ${nameOf(at)}, and its replica was removed before that was committed: if the partition still exists, the records may be kept, retry with an idempotent producer`,
+    { topic: at.topic, partition: at.partition },
+  );
+}
+
 export function leadershipOver(at: LedPartition): BarnabasError {
   return fencedLeaderEpoch(at, -1);
 }

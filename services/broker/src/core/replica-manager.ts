@@ -210,7 +210,7 @@ export class ReplicaManager<Token> {
     const { following } = partition;
     this.#leading.endAll(partition.removed(), () => refusals.unknownTopicId(partition));
     if (following !== undefined) this.#following.end(partition, following);
-    this.#abandon(partition, refusals.unknownPartition(partition));
+    this.#abandon(partition, refusals.unknownPartition(partition), refusals.removedUndecided(partition));
     this.#offline.removed(partition);
     this.#effects.push({ type: 'deleteLog', partition });
     const siblings = this.#byTopicId.get(partition.topicId);

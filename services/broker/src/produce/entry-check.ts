@@ -2,12 +2,13 @@
  * What is checked of a produce entry before it reaches its partition. Batches are checked by the log,
  * once, in the pass in which it reads their headers anyway: size, magic, CRC, codec, counts, sequence.
  *
- * Errors: INVALID_REQUEST (no partition, no payload, an empty one), those of leader-lookup.ts, and
- * for records those of thin-records.ts.
+ * Errors: INVALID_REQUEST (no partition, no payload, an empty one), UNKNOWN_LEADER_EPOCH (the client
+ * knows of a later leader), those of leader-lookup.ts, and for records those of thin-records.ts.
  */
 import type { Clock } from '@barnabas/common';
 import { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
+import { refusals } from '../core/index.js';
 import type { LeaderLookup } from '../runtime/leader-lookup.js';
 import type { ReplicaPartition } from '../runtime/replica-driver.js';
 import type { TopicConfigs } from '../runtime/topic-configs.js';
@@ -35,6 +36,11 @@ export class EntryCheck {
       );
     }
     const partition = this.lookup.partition(entry.topic, entry.partition);
+    // A client that knows an older epoch only may be served all the same: this leader is the newer one.
+    const { currentLeaderEpoch = -1 } = entry;
+    if (currentLeaderEpoch > partition.leaderEpoch) {
+      throw refusals.unknownLeaderEpoch(partition, currentLeaderEpoch, partition.leaderEpoch);
+    }
     return { partition, batches: this.#batches(entry), made: entry.payload?.$case === 'records' };
   }
 

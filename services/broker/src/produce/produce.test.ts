@@ -238,6 +238,17 @@ describe('Produce refuses an entry', () => {
     expect(results[0]?.error?.message).toContain('broker 2 leads elsewhere-0');
   });
 
+  it('of a client that knows a later leader, whatever it would say of the sequence', async () => {
+    const topicId = await broker.topic('led');
+    broker.controller.changePartition(topicId, 0, { leader: 1 });
+    await broker.caughtUp();
+    const epochs = [0, 1, 2].map((currentLeaderEpoch) => {
+      const batch = batchOf(['late'], { producerId: 7, producerEpoch: 0, baseSequence: 3 });
+      return refusalOf({ ...batchEntry('led', batch), currentLeaderEpoch });
+    });
+    expect(await Promise.all(epochs)).toEqual(['UNKNOWN_PRODUCER_ID', 'UNKNOWN_PRODUCER_ID', 'UNKNOWN_LEADER_EPOCH']);
+  });
+
   it('with acks=all while the ISR is below min.insync.replicas, and writes nothing', async () => {
     broker.controller.createTopic('safe', [{ leader: 1, replicas: [1, 2], isr: [1] }]);
     broker.controller.setConfig('safe', 'min.insync.replicas', '2');

@@ -11,7 +11,7 @@
 import type { BatchForwarder, ForwardLane, TopicMetadata } from '@barnabas/client';
 import type { Timers } from '@barnabas/common';
 import { BarnabasError, toBarnabasError, v1 } from '@barnabas/protocol';
-import { checkPartition } from '../cluster/followed-view.js';
+import { checkNotBehind, checkPartition } from '../cluster/followed-view.js';
 import type { FollowedView } from '../cluster/followed-view.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { failed, toResult } from './placement.js';
@@ -89,11 +89,14 @@ export class ProduceSession {
 
   async #route(
     topic: TopicMetadata,
-    { partition, payload }: v1.ProduceEntry,
+    { partition, payload, currentLeaderEpoch }: v1.ProduceEntry,
     acks: v1.Acks,
     timeoutMs: number,
   ): Promise<readonly Placement[]> {
-    if (partition !== undefined) checkPartition(topic, partition);
+    if (partition !== undefined) {
+      checkPartition(topic, partition);
+      checkNotBehind(topic, partition, currentLeaderEpoch);
+    }
     switch (payload?.$case) {
       case 'batch': {
         if (partition === undefined) {

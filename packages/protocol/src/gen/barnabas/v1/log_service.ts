@@ -44,7 +44,17 @@ export interface ProduceEntry {
    * it picks by the key's hash as Kafka's default partitioner does (murmur2), else sticky.
    */
   partition?: number | undefined;
-  payload?: { $case: "batch"; batch: Buffer } | { $case: "records"; records: RecordList } | undefined;
+  payload?:
+    | { $case: "batch"; batch: Buffer }
+    | { $case: "records"; records: RecordList }
+    | undefined;
+  /**
+   * The highest leader epoch of the partition that the client knows; absent or -1 if none. A server
+   * that knows only lower ones is behind (a leader that has been succeeded and has not heard of it):
+   * it refuses the entry with UNKNOWN_LEADER_EPOCH and writes nothing, so that it cannot say of a
+   * sequence what only its successor knows (KIP-320).
+   */
+  currentLeaderEpoch?: number | undefined;
 }
 
 /** A list of records. */
@@ -131,7 +141,7 @@ export interface FetchSubscribe {
   offset: number;
   /**
    * The leader epoch that the client knows; -1 or absent if none. Older than the leader's:
-   * FENCED_LEADER_EPOCH; newer: UNKNOWN_LEADER_EPOCH.
+   * FENCED_LEADER_EPOCH, except at a gateway, which follows leaders itself; newer: UNKNOWN_LEADER_EPOCH.
    */
   leaderEpoch?:
     | number
@@ -151,7 +161,9 @@ export interface FetchSubscribe {
    * The leader epoch in the header of the batch that holds the record before `offset`, where the
    * client has read it; -1 or absent otherwise. If the leader's log has no such epoch there, records
    * that the client has read are gone (an unclean election): the subscription ends with
-   * OFFSET_OUT_OF_RANGE and `diverging` (KIP-320).
+   * OFFSET_OUT_OF_RANGE and `diverging` (KIP-320). Newer than the epoch of the broker, which is then
+   * behind what the client has read: UNKNOWN_LEADER_EPOCH. A topic that was deleted and made again
+   * begins with epoch 0: whoever sees another topic id must not send an epoch of the old one.
    */
   lastFetchedEpoch?:
     | number
@@ -424,7 +436,7 @@ export const ProduceRequest = {
 };
 
 function createBaseProduceEntry(): ProduceEntry {
-  return { topic: "", partition: undefined, payload: undefined };
+  return { topic: "", partition: undefined, payload: undefined, currentLeaderEpoch: undefined };
 }
 
 export const ProduceEntry = {
@@ -442,6 +454,9 @@ export const ProduceEntry = {
       case "records":
         RecordList.encode(message.payload.records, writer.uint32(34).fork()).ldelim();
         break;
+    }
+    if (message.currentLeaderEpoch !== undefined) {
+      writer.uint32(40).int32(message.currentLeaderEpoch);
     }
     return writer;
   },
@@ -481,6 +496,13 @@ export const ProduceEntry = {
 
           message.payload = { $case: "records", records: RecordList.decode(reader, reader.uint32()) };
           continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.currentLeaderEpoch = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -505,6 +527,7 @@ export const ProduceEntry = {
     ) {
       message.payload = { $case: "records", records: RecordList.fromPartial(object.payload.records) };
     }
+    message.currentLeaderEpoch = object.currentLeaderEpoch ?? undefined;
     return message;
   },
 };
