@@ -5,7 +5,7 @@ import { clusterScenario } from './scenario.js';
 jest.setTimeout(300_000);
 
 testScenario(clusterScenario, {
-  seeds: 25,
+  seeds: 40,
   caughtAt: {
     'follower-acknowledges-on-append': 83,
     'ignore-pending-admissions': 13,

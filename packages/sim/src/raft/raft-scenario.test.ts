@@ -5,7 +5,7 @@ import { raftScenario } from './scenario.js';
 jest.setTimeout(300_000);
 
 testScenario(raftScenario, {
-  seeds: 30,
+  seeds: 40,
   caughtAt: {
     'vote-twice': 2,
     'ignore-pre-vote-term': 6,
