@@ -14,6 +14,8 @@ export class AssignedPartition implements TopicPartition {
   position: number;
   /** The leader epoch of the record before the position, where the application has been given it; else -1. */
   positionEpoch = -1;
+  /** The id of the topic that has been read; undefined before any was. */
+  #topicId: string | undefined;
   /** First offset not readable, as last heard; undefined before anything was. */
   endOffset: number | undefined;
   #generation = 0;
@@ -31,6 +33,10 @@ export class AssignedPartition implements TopicPartition {
     return this.#generation;
   }
 
+  get topicId(): string | undefined {
+    return this.#subscription?.topicId ?? this.#topicId;
+  }
+
   get isPaused(): boolean {
     return this.#isPaused;
   }
@@ -46,6 +52,7 @@ export class AssignedPartition implements TopicPartition {
 
   /** Its subscription has ended by itself, or its position is being looked up: nothing is fetched until `interrupt`. */
   hold(): void {
+    this.#topicId = this.topicId;
     this.#subscription = undefined;
     this.#isBusy = true;
   }
@@ -77,6 +84,7 @@ export class AssignedPartition implements TopicPartition {
     this.#generation++;
     this.#isBusy = false;
     this.#subscription?.close();
+    this.#topicId = this.topicId;
     this.#subscription = undefined;
   }
 }

@@ -435,6 +435,52 @@ describe('when things go wrong', () => {
       expect(offsets(await harness.run(take(consumer, 5)))).toEqual([2, 3, 4, 5, 6]);
     });
 
+    test.each<[string, HarnessOptions]>([
+      ['directly', {}],
+      ['through a node that passes on', { bootstrap: 'gateway', client: { route: 'bootstrap' } }],
+    ])('a leader of the past, whose log is behind, is not believed (%s)', async (_way, way) => {
+      const consumer = start({}, { brokers: 2, ...way });
+      harness.cluster.moveLeader('t', 0, 2);
+      append(4);
+      await harness.run(consumer.assign([from('earliest')]));
+      expect(offsets(await harness.run(take(consumer, 4)))).toEqual([0, 1, 2, 3]);
+      const partition = harness.cluster.partition('t', 0);
+      const asked: number[][] = [];
+      const stop = harness.cluster.intercept(({ method, message }) => {
+        const { request } = message as v1.FetchRequest;
+        if (method !== 'Fetch' || request?.$case !== 'subscribe') return undefined;
+        const { leaderEpoch = -1, lastFetchedEpoch = -1 } = request.subscribe;
+        asked.push([leaderEpoch, lastFetchedEpoch]);
+        // As it answers whose own epoch is 0.
+        return { kind: 'error', error: leaderEpoch > 0 ? 'UNKNOWN_LEADER_EPOCH' : 'OFFSET_OUT_OF_RANGE' };
+      });
+      consumer.pause([T0]);
+      consumer.resume([T0]);
+      const next = harness.run(take(consumer, 1));
+      await settle(20);
+      stop();
+      append(1);
+      expect(offsets(await next)).toEqual([4]);
+      expect(asked.length).toBeGreaterThan(0);
+      expect(new Set(asked.map(String))).toEqual(new Set(['1,1']));
+      expect(partition.leaderEpoch).toBe(1);
+    });
+
+    test.each([true, false])('a topic that was made anew is read from its beginning (paused: %s)', async (isPaused) => {
+      const consumer = start({}, { brokers: 2 });
+      harness.cluster.moveLeader('t', 0, 2);
+      append(4);
+      await harness.run(consumer.assign([from('earliest')]));
+      expect(offsets(await harness.run(take(consumer, 4)))).toEqual([0, 1, 2, 3]);
+      if (isPaused) consumer.pause([T0]);
+      harness.cluster.deleteTopic('t');
+      harness.cluster.createTopic('t');
+      append(2);
+      await settle(20);
+      consumer.resume([T0]);
+      expect(offsets(await harness.run(take(consumer, 2)))).toEqual([0, 1]);
+    });
+
     test('a leader that has everything is gone on with', async () => {
       const consumer = start({}, { brokers: 2 });
       append(4);

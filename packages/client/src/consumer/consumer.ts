@@ -298,7 +298,8 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       partition: partitionName(topic, partition),
       from: position,
       to,
-      action: 'a leader was elected without them: look at unclean.leader.election.enable, and at what was made of them',
+      action:
+        'a leader was elected without them, or the topic was made anew: look at unclean.leader.election.enable, and at what was made of them',
     });
     assigned.seek(to);
     this.#changed();
@@ -332,7 +333,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
 
   #subscribe(assigned: AssignedPartition): void {
     const { generation } = assigned;
-    const position = { offset: assigned.position, lastEpoch: assigned.positionEpoch };
+    const position = { offset: assigned.position, lastEpoch: assigned.positionEpoch, topicId: assigned.topicId };
     const subscription = this.#session.subscribe(assigned, position, {
       onData: (data) => this.#onData(assigned, generation, data),
       onError: (error) => {

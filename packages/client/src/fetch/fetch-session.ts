@@ -4,10 +4,10 @@
  * where the last data ended: nothing is lost and nothing comes twice.
  *
  * The session does not decode batches and does not choose offsets; what it cannot mend by itself
- * (an offset out of range, a truncated log, a missing permission) ends the subscription.
+ * (an offset out of range, a truncated log, a topic made anew, a missing permission) ends the subscription.
  */
 import type { Timer } from '@barnabas/common';
-import type { BarnabasError } from '@barnabas/protocol';
+import { BarnabasError } from '@barnabas/protocol';
 import { backoffMs } from '../cluster/backoff.js';
 import type { ClusterRouter, LeaderEndpoint } from '../cluster/cluster-router.js';
 import { isUnreachable } from '../cluster/node-pool.js';
@@ -26,6 +26,8 @@ export interface FetchSessionOptions extends FetchLimits {
 export interface FetchSubscription {
   /** The offset after the last data delivered. */
   readonly nextOffset: number;
+  /** Of the topic that is being read; undefined before any was. */
+  readonly topicId: string | undefined;
   /** Nothing more is delivered. What was delivered must still be released. */
   close(): void;
 }
@@ -73,6 +75,9 @@ export class FetchSession {
       get nextOffset() {
         return fetcher.nextOffset;
       },
+      get topicId() {
+        return fetcher.topicId;
+      },
       close: () => this.#closeFetcher(fetcher),
     };
   }
@@ -105,6 +110,11 @@ export class FetchSession {
   }
 
   #route(fetcher: PartitionFetcher, nowMs: number): void {
+    if (!fetcher.isOfTopic(this.#router.view.topic(fetcher.topic)?.topicId)) {
+      this.#closeFetcher(fetcher);
+      fetcher.fail(madeAnew(fetcher));
+      return;
+    }
     const endpoint = this.#router.leader(fetcher.topic, fetcher.partition);
     if (endpoint === undefined) {
       // A partition whose old leader is gone is read from it no more; onChange or this brings the next try.
@@ -185,4 +195,13 @@ export class FetchSession {
   #now(): number {
     return this.#router.environment.clock.monotonic();
   }
+}
+
+/** As a log that parts from what was read at its very beginning. */
+function madeAnew({ topic, partition, nextOffset }: PartitionFetcher): BarnabasError {
+  return new BarnabasError(
+    'OFFSET_OUT_OF_RANGE',
+    `topic ${topic} was deleted and created again: what was read of partition ${partition} up to offset ${nextOffset} is gone`,
+    { topic, partition, divergingEpoch: -1, divergingOffset: 0 },
+  );
 }

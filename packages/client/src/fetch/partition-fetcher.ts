@@ -4,7 +4,7 @@
  * Invariant: data is delivered in offset order without gaps. Each attachment to a stream begins at
  * the offset after the last data delivered, and data of an earlier attachment is never delivered. Each
  * says of which leader epoch the record before it was, so that a log that is another one is found out
- * (KIP-320).
+ * (KIP-320), and which epoch is known, so that a leader of the past does not judge by a log that is behind.
  */
 import { lastLeaderEpoch } from '@barnabas/protocol';
 import type { BarnabasError } from '@barnabas/protocol';
@@ -48,6 +48,8 @@ export interface FetchPosition {
   readonly offset: number;
   /** The leader epoch of the record before it, where that has been read; -1 or absent otherwise. */
   readonly lastEpoch?: number;
+  /** The id of the topic in which it was read; absent if nothing was. Epochs of another topic mean nothing. */
+  readonly topicId?: string | undefined;
 }
 
 /** What an attachment needs from its session. */
@@ -66,6 +68,10 @@ export class PartitionFetcher {
   #nextOffset: number;
   /** Of the record before it; -1 if unknown. */
   #lastEpoch: number;
+  /** Where the last epoch counts. */
+  #topicId: string | undefined;
+  /** The latest that a leader of this topic has spoken in; -1 before any has. */
+  #seenEpoch = -1;
   #attached: { readonly stream: LeaderFetchStream; readonly id: number } | undefined;
   #failures = 0;
   readonly #reports = new ReportLimit();
@@ -74,7 +80,7 @@ export class PartitionFetcher {
 
   constructor(
     { topic, partition }: TopicPartition,
-    { offset, lastEpoch = -1 }: FetchPosition,
+    { offset, lastEpoch = -1, topicId }: FetchPosition,
     listener: FetchListener,
     limits: FetchLimits,
   ) {
@@ -82,12 +88,28 @@ export class PartitionFetcher {
     this.partition = partition;
     this.#nextOffset = offset;
     this.#lastEpoch = lastEpoch;
+    this.#seenEpoch = lastEpoch;
+    this.#topicId = topicId;
     this.#listener = listener;
     this.#limits = limits;
   }
 
   get nextOffset(): number {
     return this.#nextOffset;
+  }
+
+  /** Of the topic that is being read; undefined before any was. */
+  get topicId(): string | undefined {
+    return this.#topicId;
+  }
+
+  /** The topic is this one now. False if records of an earlier one of the same name have been read. */
+  isOfTopic(topicId: string | undefined): boolean {
+    if (topicId === undefined || this.#topicId === topicId) return true;
+    if (this.#topicId !== undefined && this.#lastEpoch >= 0) return false;
+    this.#topicId = topicId;
+    this.#seenEpoch = this.#lastEpoch;
+    return true;
   }
 
   /** Failures in a row. */
@@ -110,8 +132,8 @@ export class PartitionFetcher {
 
   attach(stream: LeaderFetchStream, leader: LeaderEndpoint, ports: AttachmentPorts): void {
     const { topic, partition } = this;
-    // Only the leader itself can tell whether the epoch is right; a node between may know an older one.
-    const leaderEpoch = leader.isDirect ? leader.leaderEpoch : -1;
+    // Also where a node between passes it on: that node may turn out to be a leader of the past.
+    const leaderEpoch = Math.max(leader.leaderEpoch, this.#seenEpoch);
     const { maxBytes, minBytes, maxWaitMs, isolationLevel } = this.#limits;
     const limits = { maxBytes, minBytes, maxWaitMs, isolationLevel };
     const position = { offset: this.#nextOffset, lastFetchedEpoch: this.#lastEpoch };
@@ -156,6 +178,7 @@ export class PartitionFetcher {
       this.#lastEpoch = lastLeaderEpoch(batches);
     }
     this.#nextOffset = response.nextOffset;
+    this.#seenEpoch = Math.max(this.#seenEpoch, response.leaderEpoch);
     ports.received(batches.length);
     let isReleased = false;
     this.#listener.onData({

@@ -89,6 +89,10 @@ class FakeFetchSession {
     try {
       if (injected !== undefined) throw injected;
       const partition = this.ports.find(this.node, topic, index);
+      const { leaderEpoch = -1, lastFetchedEpoch = -1 } = subscribe;
+      if (Math.max(leaderEpoch, lastFetchedEpoch) > partition.leaderEpoch) {
+        throw new BarnabasError('UNKNOWN_LEADER_EPOCH', 'that epoch has not begun here');
+      }
       const parting = partingOf(partition, subscribe);
       if (parting !== undefined) {
         this.#write(id, { ended: true, error: errorToProto(outOfRange(offset)), diverging: parting });

@@ -393,6 +393,7 @@ describe('a change of assignment', () => {
     const harness = new Harness();
     const old = harness.online();
     harness.produce(old, 'none');
+    const written = harness.produce(old, 'all');
     harness.send({
       type: 'assigned',
       changes: [{ kind: 'unassign', topicId: 'id-1', partition: 0, deleted: true }],
@@ -401,6 +402,7 @@ describe('a change of assignment', () => {
     const fresh = harness.online({ topicId: 'id-2' });
     expect(harness.manager.find('orders', 0)).toBe(fresh);
     expect(harness.deleted).toEqual([old]);
+    expect(refusedWith(written)).toBe('REQUEST_TIMED_OUT');
     expect(refusedWith(harness.produce(old, 'all'))).toBe('UNKNOWN_TOPIC_OR_PARTITION');
     harness.stable(old);
     expect(fresh.highWatermark).toBe(0);

@@ -133,6 +133,12 @@ export class FetchSession {
     const { topic, rack = '' } = request;
     const at = (rack === '' ? lookup.partition : lookup.readable).bind(lookup);
     const partition = at(topic, request.partition, request.leaderEpoch);
+    // Of an epoch that has not begun here nothing can be compared: this replica is behind the reader, and
+    // what its log lacks may well be committed.
+    const { lastFetchedEpoch = -1 } = request;
+    if (lastFetchedEpoch > partition.leaderEpoch) {
+      throw refusals.unknownLeaderEpoch(partition, lastFetchedEpoch, partition.leaderEpoch);
+    }
     const preferred = this.dependencies.selector?.preferred(partition, rack, request.offset);
     if (preferred !== undefined) {
       this.#send(endedMessage(request.subscriptionId, { preferredReadReplica: preferred }));
@@ -156,14 +162,14 @@ export class FetchSession {
 
   #opened(subscription: Subscription): void {
     const { partition, position } = subscription;
+    if (!partition.isLeader && position > partition.highWatermark) {
+      // There may be more, which only the leader knows: what this log lacks is on its way, not gone.
+      this.#end(subscription, refusals.notReachedHere(partition, position, partition.highWatermark));
+      return;
+    }
     const parting = partingOf(subscription);
     if (parting !== undefined) {
       this.#end(subscription, diverged(subscription, parting), parting);
-      return;
-    }
-    if (!partition.isLeader && position > partition.highWatermark) {
-      // There may be more, which only the leader knows.
-      this.#end(subscription, refusals.notReachedHere(partition, position, partition.highWatermark));
       return;
     }
     if (position < partition.logStartOffset || position > partition.logEndOffset) {

@@ -316,12 +316,35 @@ describe('a subscription ends', () => {
     const parted = await fetched.find(({ subscriptionId, ended }) => subscriptionId === 4 && ended);
     expect(parted.error?.code).toBe(v1.ErrorCode.OFFSET_OUT_OF_RANGE);
     expect(parted.diverging).toEqual({ leaderEpoch: 0, endOffset: 2 });
-    // Read in an epoch that this log has nothing of.
-    ask(5, 3, 7);
-    expect((await fetched.find(({ subscriptionId, ended }) => subscriptionId === 5 && ended)).diverging).toEqual({
+    // Read in an epoch that this log has nothing of, though it has begun here.
+    broker.controller.changePartition(topicId, 0, { leader: 1 });
+    await broker.caughtUp();
+    const later = open();
+    send(later, subscribe({ subscriptionId: 5, topic: 'parted', offset: 3, lastFetchedEpoch: 2 }));
+    expect((await later.find(({ subscriptionId, ended }) => subscriptionId === 5 && ended)).diverging).toEqual({
       leaderEpoch: 1,
       endOffset: 3,
     });
+    fetched.stream.cancel();
+    later.stream.cancel();
+  });
+
+  it('and not as a log that was cut off, when this broker has not heard of the epoch in which it was read', async () => {
+    await broker.topic('behind');
+    await produce('behind', [batchOf(['a', 'b'])]);
+    const fetched = send(open(), subscribe({ subscriptionId: 1, topic: 'behind', offset: 7, lastFetchedEpoch: 1 }));
+    const ended = await fetched.find((message) => message.ended);
+    expect([ended.error?.code, ended.diverging]).toEqual([v1.ErrorCode.UNKNOWN_LEADER_EPOCH, undefined]);
+    fetched.stream.cancel();
+  });
+
+  it('at a follower that is behind, to go back to the leader, and not as a log that was cut off', async () => {
+    broker.controller.createTopic('followed', [{ leader: 2, replicas: [1, 2], isr: [2] }]);
+    await broker.caughtUp();
+    const change = { subscriptionId: 1, topic: 'followed', offset: 3, lastFetchedEpoch: 0, rack: 'r1' };
+    const fetched = send(open(), subscribe(change));
+    const ended = await fetched.find((message) => message.ended);
+    expect([ended.error?.code, ended.diverging]).toEqual([v1.ErrorCode.OFFSET_NOT_AVAILABLE, undefined]);
     fetched.stream.cancel();
   });
 

@@ -174,7 +174,6 @@ describe('a fetch stream', () => {
     ['a negative offset', { offset: -1 }, 'OFFSET_OUT_OF_RANGE'],
     ['an offset beyond the end', { offset: 99 }, 'OFFSET_OUT_OF_RANGE'],
     ['a negative size', { maxBytes: -1 }, 'INVALID_REQUEST'],
-    ['an old leader epoch', { leaderEpoch: 0 }, 'FENCED_LEADER_EPOCH'],
     ['a leader epoch of the future', { leaderEpoch: 9 }, 'UNKNOWN_LEADER_EPOCH'],
   ])('ends the subscription of %s alone', async (_what, bad, name) => {
     await twoBrokers();

@@ -14,7 +14,7 @@
  *   F4  a subscription of a topic that is deleted, or deleted and made again, ends
  *
  * Errors of a subscription come in its `ended` message: INVALID_TOPIC_EXCEPTION,
- * UNKNOWN_TOPIC_OR_PARTITION, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_OUT_OF_RANGE,
+ * UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_LEADER_EPOCH, OFFSET_OUT_OF_RANGE,
  * INVALID_REQUEST, KAFKA_STORAGE_ERROR. The stream as a whole fails with INVALID_REQUEST (an id used
  * twice, too many subscriptions, an empty message).
  * Protocol: docs/protocols/fetch.md.

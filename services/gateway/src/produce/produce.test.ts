@@ -281,6 +281,11 @@ describe('bad requests', () => {
     ['a batch cut short', batchEntry('clicks', 0, batchOf('x').subarray(0, 64)), 'CORRUPT_MESSAGE'],
     ['no payload', { topic: 'clicks', partition: 0, payload: undefined }, 'INVALID_REQUEST'],
     ['no records', recordsEntry('clicks', []), 'INVALID_REQUEST'],
+    [
+      'a leader epoch of the future',
+      { ...batchEntry('clicks', 0, batchOf('x')), currentLeaderEpoch: 9 },
+      'UNKNOWN_LEADER_EPOCH',
+    ],
     ['a record that is too large', recordsEntry('clicks', ['x'.repeat(1_100_000)]), 'MESSAGE_TOO_LARGE'],
   ])('%s fails its entry alone', async (_what, bad, name) => {
     await twoBrokers();
