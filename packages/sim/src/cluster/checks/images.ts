@@ -63,7 +63,9 @@ export class ImageChecks {
       const known = [...old.isr, ...old.eligibleLeaderReplicas, ...old.addingReplicas];
       // A leader that leaves admits its successor and is gone, in one change.
       const hasLeft = this.#newest?.brokers.get(old.leader)?.inControlledShutdown === true;
-      const isClean = hasLeft || partition.isr.some((id) => known.includes(id));
+      // The admission that completes a reassignment takes away who asked for it, in one change.
+      const isReplaced = old.removingReplicas.includes(old.leader) && !partition.replicas.includes(old.leader);
+      const isClean = hasLeft || isReplaced || partition.isr.some((id) => known.includes(id));
       if (isElected && !isClean && !this.mayElectUncleanly(topic.name)) {
         throw new Violation('election', 'a replica was elected that may lack what is committed', {
           ...{ ...facts, before: JSON.stringify(old) },
