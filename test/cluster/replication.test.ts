@@ -184,6 +184,13 @@ test('a reader reads from the replica in its rack, and records go from all repli
   const refused = await read(near, 'near', undefined);
   expect(refused.error?.code).toBe(v1.ErrorCode.NOT_LEADER_OR_FOLLOWER);
 
+  const consumer = client.consumer({ clientRack: `rack-${near}`, autoOffsetReset: 'earliest' });
+  await consumer.assign([{ topic: 'near', partition: 0, position: 'earliest' }]);
+  const offsets: number[] = [];
+  for await (const { offset } of consumer) if (offsets.push(offset) === 100) break;
+  await consumer.close();
+  expect(offsets).toEqual(numbers(100).map(Number));
+
   const gatewayChannel = connector.channel(addressOf(gateway, 'gateway'));
   const [described] = (
     await gatewayChannel.client(v1.AdminServiceDefinition).describeReplicas({

@@ -68,6 +68,12 @@ export class ClusterRouter {
     return endpoint === undefined ? undefined : { ...endpoint, leaderEpoch: known.leaderEpoch };
   }
 
+  /** A replica beside the leader; undefined while it cannot be reached itself. */
+  replica({ leaderEpoch }: LeaderEndpoint, brokerId: number): LeaderEndpoint | undefined {
+    const endpoint = this.#endpoints.endpoint(brokerId);
+    return endpoint?.isDirect === true ? { ...endpoint, leaderEpoch } : undefined;
+  }
+
   channel(address: string): Channel {
     return this.#parts.pool.channel(address);
   }

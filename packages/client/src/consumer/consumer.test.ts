@@ -1,5 +1,5 @@
 import { BatchBuilder, buildTransactionMarker, readBatchHeader } from '@barnabas/protocol';
-import type { BarnabasError, CompressionType, v1 } from '@barnabas/protocol';
+import type { BarnabasError, CompressionType, ErrorName, v1 } from '@barnabas/protocol';
 import type { ConsumerOptions } from '../options/consumer-options.js';
 import type { Assignment, ConsumerRecord } from '../records.js';
 import { Harness, settle, times } from '../testing/index.js';
@@ -553,6 +553,76 @@ describe('when things go wrong', () => {
     harness.cluster.intercept(times(1, ({ message }) => (isSubscribe(message) ? refusal : undefined)));
     expect((await harness.run(failureOf(take(consumer, 1)))).errorName).toBe('TOPIC_AUTHORIZATION_FAILED');
     expect(await harness.run(take(consumer, 1))).toHaveLength(1);
+  });
+});
+
+describe('with client.rack', () => {
+  /** Who was asked for the partition, and under which rack. */
+  function watch(): string[] {
+    const asked: string[] = [];
+    harness.cluster.intercept(({ nodeId, method, message }) => {
+      const { request } = message as v1.FetchRequest;
+      if (method === 'Fetch' && request?.$case === 'subscribe') asked.push(`${nodeId} ${request.subscribe.rack}`);
+      return undefined;
+    });
+    return asked;
+  }
+
+  async function begin(): Promise<[Consumer, string[]]> {
+    const consumer = start({ clientRack: 'here' }, { brokers: 2 });
+    harness.cluster.partition('t', 0).readers.set('here', 2);
+    const asked = watch();
+    append(2);
+    await harness.run(consumer.assign([from('earliest')]));
+    expect(offsets(await harness.run(take(consumer, 2)))).toEqual([0, 1]);
+    await settle(20);
+    return [consumer, asked];
+  }
+
+  test('records come from the replica that the leader names', async () => {
+    const [consumer, asked] = await begin();
+    append(2);
+    expect(offsets(await harness.run(take(consumer, 2)))).toEqual([2, 3]);
+    expect([asked[0], asked.at(-1)]).toEqual(['1 here', '2 here']);
+  });
+
+  test.each<ErrorName>([
+    'OFFSET_NOT_AVAILABLE',
+    'OFFSET_OUT_OF_RANGE',
+    'NOT_LEADER_OR_FOLLOWER',
+    'KAFKA_STORAGE_ERROR',
+  ])('and from the leader when the replica refuses with %s, which is tried again later', async (error) => {
+    const consumer = start({ clientRack: 'here', autoOffsetReset: 'none' }, { brokers: 2 });
+    harness.cluster.partition('t', 0).readers.set('here', 2);
+    const asked = watch();
+    const stop = harness.cluster.intercept(({ nodeId, method }) =>
+      method === 'Fetch' && nodeId === 2 ? { kind: 'error', error } : undefined,
+    );
+    append(2);
+    await harness.run(consumer.assign([from('earliest')]));
+    const taken = take(consumer, 4);
+    await harness.run(new Promise<void>((resolve) => harness.environment.timers.after(1_000, resolve)));
+    expect(asked.slice(-2)).toEqual(['2 here', '1 ']);
+    stop();
+    await harness.run(new Promise<void>((resolve) => harness.environment.timers.after(60_000, resolve)));
+    expect(asked.slice(-2)).toEqual(['1 here', '2 here']);
+    append(2);
+    expect(offsets(await harness.run(taken))).toEqual([0, 1, 2, 3]);
+  });
+
+  test('a new leader is asked anew, and so is an old one after five minutes', async () => {
+    const [consumer, asked] = await begin();
+    expect(asked.at(-1)).toBe('2 here');
+    const taken = take(consumer, 2);
+    const before = asked.length;
+    await harness.run(new Promise<void>((resolve) => harness.environment.timers.after(301_000, resolve)));
+    expect(asked.slice(before)).toEqual(['1 here', '2 here']);
+    harness.cluster.partition('t', 0).readers.clear();
+    harness.cluster.moveLeader('t', 0, 2);
+    harness.cluster.moveLeader('t', 0, 1);
+    append(2);
+    expect(offsets(await harness.run(taken))).toEqual([2, 3]);
+    expect(asked.at(-1)).toBe('1 here');
   });
 });
 

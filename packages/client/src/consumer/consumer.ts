@@ -69,6 +69,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       minBytes: options.fetchMinBytes,
       maxWaitMs: options.fetchMaxWaitMs,
       isolationLevel: this.#isolationLevel,
+      rack: options.clientRack,
     });
     this.#reader = new BatchReader({ ...options, intercept: this.#interceptor() });
   }

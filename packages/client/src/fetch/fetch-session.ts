@@ -1,7 +1,8 @@
 /**
  * Reads partitions from their leaders: one Fetch stream a node, shared by the session's partitions,
  * within one window of bytes. Follows leaders as they move and streams as they break, and goes on
- * where the last data ended: nothing is lost and nothing comes twice.
+ * where the last data ended: nothing is lost and nothing comes twice. A reader that says in which rack it
+ * stands reads from the replica that its leader names, and from the leader when that one fails it.
  *
  * The session does not decode batches and does not choose offsets; what it cannot mend by itself
  * (an offset out of range, a truncated log, a topic made anew, a missing permission) ends the subscription.
@@ -115,24 +116,41 @@ export class FetchSession {
       fetcher.fail(madeAnew(fetcher));
       return;
     }
-    const endpoint = this.#router.leader(fetcher.topic, fetcher.partition);
-    if (endpoint === undefined) {
+    const leader = this.#router.leader(fetcher.topic, fetcher.partition);
+    if (leader === undefined) {
       // A partition whose old leader is gone is read from it no more; onChange or this brings the next try.
       this.#wakeAt(nowMs + this.#router.options.retryBackoffMaxMs);
       return;
     }
-    if (fetcher.isAt(endpoint.address)) return;
+    const { nearer } = fetcher;
+    const nearerId = nearer.under(leader.leaderEpoch, nowMs);
+    // Until it can be reached the leader serves.
+    const replica = nearerId === undefined ? undefined : this.#router.replica(leader, nearerId);
+    const endpoint = replica ?? leader;
+    if (fetcher.isAt(endpoint.address) && nowMs < nearer.askAtMs) {
+      this.#wakeAt(nearer.askAtMs);
+      return;
+    }
     if (fetcher.isPausing(nowMs, endpoint)) {
       this.#wakeAt(fetcher.retryAtMs);
       return;
     }
     fetcher.detach();
     const { stream } = this.#attach(endpoint);
-    fetcher.attach(stream, endpoint, {
+    const rack = replica === undefined ? nearer.askLeader(nowMs) : nearer.rack;
+    this.#wakeAt(nearer.askAtMs);
+    fetcher.attach(stream, endpoint, rack, {
       received: (bytes) => this.#window.received(stream, bytes),
       release: (bytes) => this.#window.release(stream, bytes),
       topUp: () => this.#window.distribute(),
-      onEnd: (error) => this.#onEnd(fetcher, endpoint, error),
+      onEnd: (error) => {
+        if (replica === undefined) this.#onEnd(fetcher, endpoint, error);
+        else this.#onReplicaEnd(fetcher, endpoint, error);
+      },
+      onNearer: (brokerId) => {
+        nearer.named(brokerId, leader.leaderEpoch, this.#now());
+        this.#requestPass();
+      },
     });
   }
 
@@ -165,6 +183,13 @@ export class FetchSession {
     }
     const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
     fetcher.pause(endpoint, this.#now() + backoffMs(policy, fetcher.failures + 1, environment.random));
+    this.#requestPass();
+  }
+
+  /** Whatever it was, the leader knows better: also what is out of range, or gone. */
+  #onReplicaEnd(fetcher: PartitionFetcher, endpoint: LeaderEndpoint, error: BarnabasError): void {
+    this.#router.reportRefusal(endpoint, fetcher, error);
+    fetcher.nearer.failed(this.#now());
     this.#requestPass();
   }
 

@@ -13,6 +13,8 @@ export interface StreamSubscriber {
   onData(response: v1.FetchResponse): void;
   /** The subscription is over; the error says why. */
   onEnd(error: BarnabasError): void;
+  /** The subscription is over, because this broker has a replica that is nearer. */
+  onNearer(brokerId: number): void;
 }
 
 export interface LeaderFetchStreamParts {
@@ -90,7 +92,9 @@ export class LeaderFetchStream {
       return;
     }
     this.#subscribers.delete(subscriptionId);
-    subscriber.onEnd(this.#reasonOf(message));
+    const { error, preferredReadReplica } = message;
+    if (error === undefined && preferredReadReplica !== undefined) subscriber.onNearer(preferredReadReplica);
+    else subscriber.onEnd(this.#reasonOf(message));
   }
 
   #reasonOf({ error: reason, diverging }: v1.FetchResponse): BarnabasError {

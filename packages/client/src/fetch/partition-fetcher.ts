@@ -14,6 +14,7 @@ import type { LeaderEndpoint } from '../cluster/cluster-router.js';
 import { ReportLimit } from '../cluster/report-limit.js';
 import type { TopicPartition } from '../records.js';
 import type { LeaderFetchStream } from './leader-fetch-stream.js';
+import { NearerReplica } from './nearer-replica.js';
 
 /** What came for a partition. */
 export interface FetchedData {
@@ -41,6 +42,8 @@ export interface FetchLimits {
   readonly minBytes: number;
   readonly maxWaitMs: number;
   readonly isolationLevel: v1.IsolationLevel;
+  /** Where the reader stands: leaders may send it to a replica there. Absent or empty: nowhere. */
+  readonly rack?: string;
 }
 
 /** Where to read on. */
@@ -58,11 +61,14 @@ export interface AttachmentPorts {
   release(bytes: number): void;
   topUp(): void;
   onEnd(error: BarnabasError): void;
+  /** The leader has named a replica that is nearer. */
+  onNearer(brokerId: number): void;
 }
 
 export class PartitionFetcher {
   readonly topic: string;
   readonly partition: number;
+  readonly nearer: NearerReplica;
   readonly #listener: FetchListener;
   readonly #limits: FetchLimits;
   #nextOffset: number;
@@ -92,6 +98,7 @@ export class PartitionFetcher {
     this.#topicId = topicId;
     this.#listener = listener;
     this.#limits = limits;
+    this.nearer = new NearerReplica(limits.rack ?? '');
   }
 
   get nextOffset(): number {
@@ -130,19 +137,24 @@ export class PartitionFetcher {
     return nowMs < this.#retryAtMs && leaderName(leader) === this.#failedLeader;
   }
 
-  attach(stream: LeaderFetchStream, leader: LeaderEndpoint, ports: AttachmentPorts): void {
+  /** `rack`: where the reader stands, if whoever is asked is to know. */
+  attach(stream: LeaderFetchStream, leader: LeaderEndpoint, rack: string, ports: AttachmentPorts): void {
     const { topic, partition } = this;
     // Also where a node between passes it on: that node may turn out to be a leader of the past.
     const leaderEpoch = Math.max(leader.leaderEpoch, this.#seenEpoch);
     const { maxBytes, minBytes, maxWaitMs, isolationLevel } = this.#limits;
     const limits = { maxBytes, minBytes, maxWaitMs, isolationLevel };
     const position = { offset: this.#nextOffset, lastFetchedEpoch: this.#lastEpoch };
-    const request = { ...limits, ...position, topic, partition, leaderEpoch };
+    const request = { ...limits, ...position, topic, partition, leaderEpoch, rack };
     const id = stream.subscribe(request, {
       onData: (response) => this.#deliver(response, ports),
       onEnd: (error) => {
         this.#attached = undefined;
         ports.onEnd(error);
+      },
+      onNearer: (brokerId) => {
+        this.#attached = undefined;
+        ports.onNearer(brokerId);
       },
     });
     this.#attached = { stream, id };

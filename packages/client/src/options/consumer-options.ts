@@ -11,6 +11,7 @@ import {
   MAX_MESSAGE_BYTES,
   oneOf,
   resolveOptions,
+  text,
 } from './option-table.js';
 import type { OptionTable } from './option-table.js';
 
@@ -31,6 +32,8 @@ export interface ConsumerOptions {
   readonly checkCrcs?: boolean;
   /** The most that a compressed batch may expand to. bytes, default 67,108,864. */
   readonly maxDecompressedBytes?: number;
+  /** The rack in which the application stands: it is read from replicas there, where brokers have a replica.selector.class. Default none (client.rack). */
+  readonly clientRack?: string;
   /** How long a call for offsets may take with its retries. ms, default 60,000 (default.api.timeout.ms). */
   readonly defaultApiTimeoutMs?: number;
   /** See ConsumerInterceptor. Default none (interceptor.classes). */
@@ -56,6 +59,7 @@ export const CONSUMER_OPTIONS: OptionTable<Required<ConsumerOptions>> = {
   fetchMaxWaitMs: { kafka: 'fetch.max.wait.ms', type: integer(0), default: 500 },
   checkCrcs: { kafka: 'check.crcs', type: flag, default: true },
   maxDecompressedBytes: { type: integer(1), default: 67_108_864 },
+  clientRack: { kafka: 'client.rack', type: text, default: '' },
   defaultApiTimeoutMs: { kafka: 'default.api.timeout.ms', type: integer(1), default: 60_000 },
   interceptors: { kafka: 'interceptor.classes', type: listOfObjects(), default: [] },
 };

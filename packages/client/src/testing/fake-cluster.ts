@@ -190,6 +190,7 @@ export class FakeCluster {
     return [
       fakeLogService(node, {
         find: (asked, topic, partition) => this.#find(asked, topic, partition),
+        findReadable: (asked, topic, partition, rack) => this.#findReadable(asked, topic, partition, rack),
         onLeadership: (listener) => this.#leadershipChanged.add(listener),
         nextProducerId: () => this.#producerIds++,
       }),
@@ -254,6 +255,11 @@ export class FakeCluster {
       `broker ${node.nodeId} does not lead ${topic}-${partition}`,
       facts,
     );
+  }
+
+  #findReadable(node: FakeNode, topic: string, partition: number, rack = ''): FakePartition {
+    const found = this.#topics.get(topic)?.partitions[partition];
+    return found?.readers.get(rack) === node.nodeId ? found : this.#find(node, topic, partition);
   }
 
   #topic(name: string): FakeTopic {

@@ -22,6 +22,8 @@ interface Subscription {
 
 export interface FakeFetchPorts {
   readonly find: FindPartition;
+  /** The same, also at a follower that serves readers of the rack. */
+  readonly findReadable: (node: FakeNode, topic: string, partition: number, rack?: string) => FakePartition;
   /** Tells of changes of leadership, after which subscriptions are looked at again. */
   readonly onLeadership: (listener: () => void) => () => void;
 }
@@ -88,7 +90,12 @@ class FakeFetchSession {
     const { subscriptionId: id, topic, partition: index, offset, maxBytes } = subscribe;
     try {
       if (injected !== undefined) throw injected;
-      const partition = this.ports.find(this.node, topic, index);
+      const partition = this.ports.findReadable(this.node, topic, index, subscribe.rack);
+      const nearer = this.node.isGateway ? undefined : partition.readers.get(subscribe.rack ?? '');
+      if (nearer !== undefined && nearer !== this.node.nodeId) {
+        this.#write(id, { ended: true, preferredReadReplica: nearer });
+        return;
+      }
       const { leaderEpoch = -1, lastFetchedEpoch = -1 } = subscribe;
       if (Math.max(leaderEpoch, lastFetchedEpoch) > partition.leaderEpoch) {
         throw new BarnabasError('UNKNOWN_LEADER_EPOCH', 'that epoch has not begun here');

@@ -28,6 +28,8 @@ export interface FakePartitionOptions {
 export class FakePartition {
   leader: number;
   leaderEpoch = 0;
+  /** Followers that serve readers of a rack: rack to broker id. */
+  readonly readers = new Map<string, number>();
   readonly #options: FakePartitionOptions;
   #batches: StoredBatch[] = [];
   #producers = new Map<number, ProducerState>();
