@@ -9,17 +9,15 @@
  * Streams are ordered, at most once, and break losing what is on their way; calls to the controller come in
  * any order, or too late, or never; disks keep of what is not synced as much as they like.
  */
-import type { BarnabasError } from '@barnabas/protocol';
 import type { Random } from '@barnabas/common';
 import { positionOf } from '../follow.js';
-import type { Follow, FollowPosition, FollowSink, LeaderMark } from '../follow.js';
+import type { Follow, FollowPosition, FollowSink } from '../follow.js';
 import type { IsrAnswer, IsrProposal } from '../isr.js';
 import type { ReplicaEffect, ReplicaEvent } from '../events.js';
 import type { Partition } from '../partition.js';
-import { ReplicaManager } from '../replica-manager.js';
 import { ModelController } from './model-controller.js';
-
-const LAG_MS = 100;
+import { LAG_MS, Node, Stream } from './model-node.js';
+import type { Entry, ToFollower, ToLeader, Token } from './model-node.js';
 
 /** What happens, as often as it stands here. */
 const DEEDS = [
@@ -32,95 +30,6 @@ const MISFORTUNES = [
   ...(['time', 'time', 'fence', 'fence', 'unfence', 'unfence', 'unfence', 'unfence'] as const),
   ...(['restart', 'break', 'break', 'corrupt', 'replace', 'replace'] as const),
 ] as const;
-
-interface Entry {
-  readonly epoch: number;
-  readonly value: number;
-}
-
-interface Token {
-  readonly value: number;
-  readonly acks: 'leader' | 'all';
-}
-
-type ToLeader =
-  | { readonly kind: 'follow'; readonly handle: number; readonly follow: Follow }
-  | { readonly kind: 'acknowledge'; readonly handle: number; readonly logEndOffset: number; readonly start: number };
-type ToFollower =
-  | { readonly kind: 'hello' }
-  | {
-      readonly kind: 'position';
-      readonly handle: number;
-      readonly position: FollowPosition;
-      readonly mark: LeaderMark;
-    }
-  | { readonly kind: 'batches'; readonly handle: number; readonly entries: readonly Entry[]; readonly mark: LeaderMark }
-  | { readonly kind: 'mark'; readonly handle: number; readonly mark: LeaderMark }
-  | { readonly kind: 'ended'; readonly handle: number };
-
-/** What a leader serves under one handle. */
-interface Served {
-  readonly sink: FollowSink;
-  position: number | undefined;
-}
-
-/** One stream, from a life of a follower to a life of a leader. */
-class Stream {
-  readonly toLeader: ToLeader[] = [];
-  readonly toFollower: ToFollower[] = [{ kind: 'hello' }];
-  readonly served = new Map<number, Served>();
-  accepted = false;
-  /** Each end may have given it up without the other knowing. */
-  leaderGone = false;
-  followerGone = false;
-
-  constructor(
-    readonly follower: Node,
-    readonly leader: Node,
-    readonly brokerEpoch: number,
-    readonly session: number,
-  ) {}
-}
-
-/** One life of a broker. */
-class Node {
-  readonly manager: ReplicaManager<Token>;
-  /** Log offsets begin at 0: nothing is deleted. */
-  stable: number;
-  wantsLink = -1;
-  link: Stream | undefined;
-  linkedHandle = 0;
-  readonly incoming = new Map<number, Stream>();
-  heard = 0;
-  isOver = false;
-  /** File work that is on its way; undefined: none. */
-  fileWork: (() => void) | undefined;
-
-  constructor(
-    readonly id: number,
-    readonly brokerEpoch: number,
-    public log: Entry[],
-  ) {
-    this.manager = new ReplicaManager<Token>(id, { replicaLagTimeMaxMs: LAG_MS });
-    this.stable = log.length;
-  }
-
-  get partition(): Partition<Token> | undefined {
-    return this.manager.findById('id-1', 0);
-  }
-
-  latestEpoch(): number {
-    return this.log.at(-1)?.epoch ?? -1;
-  }
-
-  /** As the real log has it: the largest epoch that is not above, and where it ends. */
-  endOffsetForEpoch(epoch: number): { leaderEpoch: number; endOffset: number } | undefined {
-    const next = this.log.findIndex((entry) => entry.epoch > epoch);
-    const endOffset = next === -1 ? this.log.length : next;
-    const last = this.log[endOffset - 1];
-    return last === undefined ? undefined : { leaderEpoch: last.epoch, endOffset };
-  }
-}
 
 interface Call {
   readonly sender: Node;
@@ -727,5 +636,3 @@ export class ModelCluster {
     return isr.length === 1 && isr[0] === id && this.nodes.get(id)?.partition?.log.kind === 'offline';
   }
 }
-
-export type { BarnabasError };
