@@ -46,7 +46,7 @@ export function* snapshotChunks(
       bytes = 0;
     }
     records.push(record);
-    bytes += estimatedBytes(record);
+    bytes += estimatedRecordBytes(record);
   }
   yield piece(records, true);
 }
@@ -67,7 +67,7 @@ export class SnapshotLoader {
 }
 
 /** Near enough to cut pieces by; measuring exactly would be encoding twice. */
-function estimatedBytes({ record }: internal.MetadataRecord): number {
+export function estimatedRecordBytes({ record }: internal.MetadataRecord): number {
   switch (record?.$case) {
     case 'partition':
       return 48 + 2 * (record.partition.replicas.length + record.partition.isr.length);

@@ -13,6 +13,8 @@ export type Unit = readonly internal.MetadataRecord[];
 export interface Decision<R> {
   /** In order. After a crash in the middle the first of them may be committed without the others. */
   readonly units: readonly Unit[];
+  /** What the units leave behind; absent where there are none. */
+  readonly image?: MetadataImage;
   readonly response: R;
 }
 
@@ -65,6 +67,6 @@ export class Plan {
   }
 
   decide<R>(response: R): Decision<R> {
-    return { units: this.#units, response };
+    return { units: this.#units, image: this.#image, response };
   }
 }

@@ -76,7 +76,7 @@ test('what comes together is one proposal, each decided on what the one before i
   const answers = [submit('a'), submit('b'), submit('a')];
   // Refusals wait too: they tell of a state that may never be.
   expect(await outcomes(...answers)).toEqual(['pending', 'pending', 'pending']);
-  expect(proposals.map(({ commands, term }) => [commands.length, term])).toEqual([[2, 1]]);
+  expect(proposals.map(({ commands, term }) => [commands.length, term])).toEqual([[1, 1]]);
   expect([names(timeline.committed), names(timeline.latest)]).toEqual(['', 'a,b']);
   commit(proposals[0]);
   expect(await outcomes(...answers)).toEqual(['a', 'b', 'TOPIC_ALREADY_EXISTS']);
@@ -90,9 +90,33 @@ test('what comes meanwhile is the next group', async () => {
   expect(proposals).toHaveLength(1);
   commit(proposals[0]);
   expect(await outcomes(first, ...later)).toEqual(['a', 'pending', 'pending', 'pending']);
-  expect(proposals[1]?.commands).toHaveLength(2);
+  expect(proposals[1]?.commands).toHaveLength(1);
   commit(proposals[1]);
   expect(await outcomes(...later)).toEqual(['b', 'c', 'TOPIC_ALREADY_EXISTS']);
+});
+
+test('a group that is too large for one command is several, and still one proposal', async () => {
+  const many = (prefix: string) => (image: MetadataImage) => {
+    const plan = new Plan(image);
+    for (let index = 0; index < 4_000; index++) {
+      const name = `${prefix}${index}`;
+      plan.add([{ record: { $case: 'topic', topic: { name, topicId: name } } }]);
+    }
+    return plan.decide(prefix);
+  };
+  const answers = [queue.submit(many('a'), 1000), queue.submit(many('b'), 1000)];
+  await outcomes(...answers);
+  expect(proposals.map(({ commands }) => commands.length)).toEqual([2]);
+  commit(proposals[0]);
+  expect(await outcomes(...answers)).toEqual(['a', 'b']);
+  expect(timeline.committed.topics.size).toBe(8_000);
+});
+
+test('a decision with records says what it leaves behind', async () => {
+  const unit = [{ record: { $case: 'topic', topic: { name: 'a', topicId: 'A' } } } as const];
+  const answer = queue.submit(() => ({ units: [unit], response: 'done' }), 1000);
+  expect(await outcomes(answer)).toEqual(['UNKNOWN_SERVER_ERROR']);
+  expect(faults).toHaveLength(1);
 });
 
 test('a group that decides nothing is answered without Raft', async () => {

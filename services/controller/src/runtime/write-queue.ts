@@ -1,8 +1,8 @@
 /**
  * Where requests become committed records. Requests gather while a group is on its way through Raft;
  * then all of them are decided in one turn, each on the state that the one before it leaves behind,
- * and proposed together: one sync of the disk for the whole group. Answers, refusals included, are
- * given when the group is committed, since they tell of its state.
+ * and proposed together: as few entries of the log as hold them, and one sync of the disk for the whole
+ * group. Answers, refusals included, are given when the group is committed, since they tell of its state.
  *
  * One group at a time on purpose. A later group is only ever decided on committed state, so that
  * there is nothing to untangle when Raft refuses one; and at 256 requests in flight, half of them
@@ -13,11 +13,11 @@
  *   Q2  no answer leaves before everything it was decided on is committed
  *   Q3  each request is answered exactly once
  */
-import { InvariantError } from '@barnabas/common';
+import { InvariantError, assert, present } from '@barnabas/common';
 import type { Clock } from '@barnabas/common';
 import { BarnabasError } from '@barnabas/protocol';
 import type { MetadataImage } from '@barnabas/metadata';
-import type { Decision, Timeline } from '../core/index.js';
+import type { Decision, Timeline, Unit } from '../core/index.js';
 import { encodeCommand, packUnits } from './command.js';
 
 export interface WriteQueueOptions {
@@ -35,6 +35,13 @@ interface Job {
   readonly decide: (image: MetadataImage) => Decision<() => void>;
   readonly refuse: (error: BarnabasError) => void;
   readonly deadlineMs: number;
+}
+
+/** A group in the making. */
+interface Draft {
+  /** After everything decided so far. */
+  image: MetadataImage;
+  readonly units: Unit[];
 }
 
 /** Requests that may wait. Beyond it callers are told to slow down. */
@@ -83,8 +90,8 @@ export class WriteQueue {
     return new Promise<R>((resolve, reject) => {
       this.#jobs.push({
         decide: (image) => {
-          const { units, response } = decide(image);
-          return { units, response: () => resolve(response) };
+          const { response, ...rest } = decide(image);
+          return { ...rest, response: () => resolve(response) };
         },
         refuse: reject,
         deadlineMs: this.options.clock.monotonic() + timeoutMs,
@@ -146,7 +153,9 @@ export class WriteQueue {
 
   async #decideAndCommit(group: readonly Job[], term: number): Promise<void> {
     this.#decidedAtMs = this.options.clock.monotonic();
-    const answers = group.map((job) => ({ job, give: this.#decide(job, term) }));
+    const draft: Draft = { image: this.options.timeline.latest, units: [] };
+    const answers = group.map((job) => ({ job, give: this.#decide(job, draft) }));
+    this.#stage(draft, term);
     const refusal = await this.#commit(term);
     for (const { job, give } of answers) {
       if (refusal === undefined) give();
@@ -154,22 +163,35 @@ export class WriteQueue {
     }
   }
 
-  /** Decides one request and stages its records. Returns what gives its answer. */
-  #decide(job: Job, term: number): () => void {
-    const { timeline, clock } = this.options;
-    if (clock.monotonic() > job.deadlineMs) {
+  /** Decides one request on what those before it have left. Returns what gives its answer. */
+  #decide(job: Job, draft: Draft): () => void {
+    if (this.options.clock.monotonic() > job.deadlineMs) {
       const error = new BarnabasError('REQUEST_TIMED_OUT', 'the request waited too long and was not carried out');
       return () => job.refuse(error);
     }
     try {
-      const { units, response } = job.decide(timeline.latest);
-      for (const records of packUnits(units)) this.#inFlight.push(encodeCommand(timeline.stage(records, term)));
+      const { units, image, response } = job.decide(draft.image);
+      if (units.length > 0) {
+        draft.image = present(image, 'what a decision with records leaves behind');
+        // Not by spreading: there may be more units than a call may have arguments.
+        for (const unit of units) draft.units.push(unit);
+      }
       return response;
     } catch (error) {
       // Whatever has no name is a fault of this program: the role ends, and the caller learns no more.
       if (!(error instanceof BarnabasError)) throw error;
       return () => job.refuse(error);
     }
+  }
+
+  /** Puts what the group has decided into as few commands as hold it. */
+  #stage({ image, units }: Draft, term: number): void {
+    const { timeline } = this.options;
+    for (const records of packUnits(units)) this.#inFlight.push(encodeCommand(timeline.stage(records, term)));
+    assert(timeline.latest.offset === image.offset, 'what is staged is what was decided', {
+      staged: timeline.latest.offset,
+      decided: image.offset,
+    });
   }
 
   /** Proposes what has been staged. Returns why it is not committed, as far as that is known. */
