@@ -72,6 +72,13 @@ test('an error carries its row of the table, and survives the wire', () => {
   expect(received).toMatchObject({ errorName: 'OFFSET_OUT_OF_RANGE', message: error.message });
 });
 
+test.each<ErrorName>(['NOT_LEADER_OR_FOLLOWER', 'NOT_COORDINATOR'])('%s says whom to ask instead', (name) => {
+  const error = new BarnabasError(name, 'broker 2 does', { leader: 2, leaderEpoch: 7 });
+  expect(errorToProto(error).currentLeader).toEqual({ leaderId: 2, leaderEpoch: 7 });
+  expect(errorFromProto(errorToProto(error)).facts).toEqual({ leader: 2, leaderEpoch: 7 });
+  expect(errorToProto(new BarnabasError(name, 'nobody', { leader: -1, leaderEpoch: 7 })).currentLeader).toBeUndefined();
+});
+
 test('a code of a later version, or a missing text, is not lost', () => {
   expect(errorFromProto({ code: 9999, message: '' })).toMatchObject({
     errorName: 'UNKNOWN_SERVER_ERROR',

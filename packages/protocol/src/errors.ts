@@ -83,11 +83,15 @@ export function errorToProto(error: BarnabasError): ErrorMessage {
   return { code, message, currentLeader: currentLeaderOf(error) };
 }
 
-/** REQUEST_TIMED_OUT: of a leader that has lost the lead while it waited for others. */
+/**
+ * REQUEST_TIMED_OUT: of a leader that has lost the lead while it waited for others. NOT_COORDINATOR: who
+ * leads the group's partition of __consumer_offsets.
+ */
 const NAMES_A_LEADER: ReadonlySet<ErrorName> = new Set([
   'NOT_LEADER_OR_FOLLOWER',
   'FENCED_LEADER_EPOCH',
   'REQUEST_TIMED_OUT',
+  'NOT_COORDINATOR',
 ]);
 
 /** Whom to ask instead, where whoever refused knew: the facts `leader` and `leaderEpoch` of the error. */

@@ -6,5 +6,6 @@ export * from './error-table.js';
 export * from './errors.js';
 export * from './crc32c.js';
 export * from './varint.js';
+export * from './coordinator-partition.js';
 export * from './compression/index.js';
 export * from './record-batch/index.js';

@@ -1,5 +1,4 @@
 /** The group coordinator, pure: see group-shard.ts. */
-export { coordinatorPartition } from './coordinator-partition.js';
 export { checkAssignment } from './assignor.js';
 export type { Assignor, AssignorInput, AssignorMember, AssignorTopic, TargetAssignment } from './assignor.js';
 export * from './group-image.js';

@@ -380,7 +380,15 @@ export interface ConsumerGroupHeartbeatRequest {
   /** Ask for a new target although nothing has changed (Kafka's enforceRebalance). */
   enforceRebalance: boolean;
   /** Where the member is, for people: set by a node that speaks for a client; else the peer's address. */
-  clientHost?: string | undefined;
+  clientHost?:
+    | string
+    | undefined;
+  /**
+   * How long the coordinator may wait for something to tell the member, in milliseconds: a heartbeat that
+   * would learn nothing is answered when the member's assignment changes, or when this time is over. At most
+   * the heartbeat interval, which it is cut down to; 0: answer at once. Joining and leaving never wait.
+   */
+  maxWaitMs: number;
 }
 
 /** Topics and pattern of a member. */
@@ -2456,6 +2464,7 @@ function createBaseConsumerGroupHeartbeatRequest(): ConsumerGroupHeartbeatReques
     owned: undefined,
     enforceRebalance: false,
     clientHost: undefined,
+    maxWaitMs: 0,
   };
 }
 
@@ -2499,6 +2508,9 @@ export const ConsumerGroupHeartbeatRequest = {
     }
     if (message.clientHost !== undefined) {
       writer.uint32(106).string(message.clientHost);
+    }
+    if (message.maxWaitMs !== 0) {
+      writer.uint32(112).int32(message.maxWaitMs);
     }
     return writer;
   },
@@ -2601,6 +2613,13 @@ export const ConsumerGroupHeartbeatRequest = {
 
           message.clientHost = reader.string();
           continue;
+        case 14:
+          if (tag !== 112) {
+            break;
+          }
+
+          message.maxWaitMs = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -2632,6 +2651,7 @@ export const ConsumerGroupHeartbeatRequest = {
       : undefined;
     message.enforceRebalance = object.enforceRebalance ?? false;
     message.clientHost = object.clientHost ?? undefined;
+    message.maxWaitMs = object.maxWaitMs ?? 0;
     return message;
   },
 };

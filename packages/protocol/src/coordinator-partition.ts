@@ -1,5 +1,12 @@
-/** Which partition of __consumer_offsets a group belongs to: as in Kafka, so that tools agree. */
+/**
+ * Where groups live: the topic, and which of its partitions a group belongs to. The leader of that
+ * partition is the group's coordinator. Brokers, gateways and clients ask this one function, as Kafka's
+ * tools do theirs, so that all of them agree.
+ */
 import { assert } from '@barnabas/common';
+
+/** The internal topic that remembers groups and what they have committed (Kafka's name for it). */
+export const CONSUMER_OFFSETS_TOPIC = '__consumer_offsets';
 
 /** Java's `String.hashCode`, made positive as Kafka does, modulo the partitions. */
 export function coordinatorPartition(groupId: string, partitions: number): number {
