@@ -391,6 +391,7 @@ describe('a change of assignment', () => {
 
   it('keeps incarnations of a topic apart by their ids', () => {
     const harness = new Harness();
+    harness.send({ type: 'started' });
     const old = harness.online();
     harness.produce(old, 'none');
     const written = harness.produce(old, 'all');
@@ -406,6 +407,27 @@ describe('a change of assignment', () => {
     expect(refusedWith(harness.produce(old, 'all'))).toBe('UNKNOWN_TOPIC_OR_PARTITION');
     harness.stable(old);
     expect(fresh.highWatermark).toBe(0);
+  });
+
+  it('deletes nothing on the word of an image that may be older than its registration', () => {
+    const harness = new Harness();
+    const unassign = (partition: number) => {
+      const change = { kind: 'unassign', topicId: 'id-1', partition, deleted: false } as const;
+      harness.send({ type: 'assigned', changes: [change], now: harness.now });
+    };
+    const moved = harness.assign();
+    const gone = harness.assign({ partition: 1 });
+    unassign(0);
+    unassign(1);
+    // It was moved away once and came back since; the other did not.
+    const back = harness.assign({ isr: [1, 2, 3], leader: 2, leaderEpoch: 7, partitionEpoch: 9 });
+    expect(harness.deleted).toEqual([]);
+    harness.send({ type: 'started' });
+    expect(harness.deleted).toEqual([gone]);
+    // What comes now is of the present.
+    unassign(0);
+    expect(harness.deleted).toEqual([gone, back]);
+    expect(back).not.toBe(moved);
   });
 
   it('checks the leader epoch that a client knows', () => {

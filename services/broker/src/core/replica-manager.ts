@@ -44,6 +44,8 @@ export class ReplicaManager<Token> {
   readonly #offline: OfflineControl<Token>;
   #brokers: ReadonlyMap<number, BrokerView> = new Map();
   #started = false;
+  /** Taken away by images that may be older than this broker's registration: what they held is not deleted yet. */
+  readonly #removedEarly = new Set<Partition<Token>>();
   #effects: ReplicaEffect<Token>[] = [];
 
   constructor(
@@ -212,7 +214,7 @@ export class ReplicaManager<Token> {
     if (following !== undefined) this.#following.end(partition, following);
     this.#abandon(partition, refusals.unknownPartition(partition), refusals.removedUndecided(partition));
     this.#offline.removed(partition);
-    this.#effects.push({ type: 'deleteLog', partition });
+    this.#deleteLog(partition);
     const siblings = this.#byTopicId.get(partition.topicId);
     siblings?.delete(partition.partition);
     if (siblings?.size === 0) {
@@ -220,6 +222,26 @@ export class ReplicaManager<Token> {
       if (this.#idsByName.get(partition.topic) === partition.topicId) this.#idsByName.delete(partition.topic);
     }
     partition.checkInvariants();
+  }
+
+  /**
+   * Not before this broker has registered and seen itself serve. A broker that starts goes through the
+   * metadata log as it was written, and deletes on the word of the present alone. Otherwise:
+   *   1. F's replica was moved away, and later back; it was copied, and is in the ISR.
+   *   2. F restarts, from an image before the first move, and hears of the move: it deletes its log.
+   *   3. F hears of the rest, is elected, and leads with nothing.
+   */
+  #deleteLog(partition: Partition<Token>): void {
+    if (this.#started) this.#effects.push({ type: 'deleteLog', partition });
+    else this.#removedEarly.add(partition);
+  }
+
+  #deleteWhatWasRemovedEarly(): void {
+    for (const partition of this.#removedEarly) {
+      if (this.findById(partition.topicId, partition.partition) !== undefined) continue;
+      this.#effects.push({ type: 'deleteLog', partition });
+    }
+    this.#removedEarly.clear();
   }
 
   /** A broker that serves again may be admitted, and one that does not need not be waited for. */
@@ -235,6 +257,7 @@ export class ReplicaManager<Token> {
   #start(): void {
     if (this.#started) return;
     this.#started = true;
+    this.#deleteWhatWasRemovedEarly();
     this.#leading.start();
     this.#following.start();
     this.#offline.start();
