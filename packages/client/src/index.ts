@@ -52,3 +52,11 @@ export { Admin } from './admin/admin.js';
 export type * from './admin/admin-types.js';
 export type * from './admin/cluster-types.js';
 export { PartialFailureError } from './admin/partial-failure.js';
+
+export { GroupCalls } from './group/group-calls.js';
+export type { GroupCallOptions, GroupClient } from './group/group-calls.js';
+export { Membership } from './group/membership.js';
+export type { MembershipListener, MembershipOptions, MembershipToResume } from './group/membership.js';
+export { MemberOffsets, NOBODYS_MEMBER } from './group/member-offsets.js';
+export type { CommitOptions, MemberPorts, PartitionToFetch } from './group/member-offsets.js';
+export type * from './group/group-types.js';

@@ -96,7 +96,8 @@ export class ClusterRouter {
 
   /** The endpoint refused something of a partition: what that says about metadata and routing. */
   reportRefusal(endpoint: Endpoint, { topic, partition }: TopicPartition, error: BarnabasError): void {
-    if (error.errorName === 'NOT_LEADER_OR_FOLLOWER') this.#endpoints.doesNotPassOn(endpoint);
+    const isElsewhere = error.errorName === 'NOT_LEADER_OR_FOLLOWER' || error.errorName === 'NOT_COORDINATOR';
+    if (isElsewhere) this.#endpoints.doesNotPassOn(endpoint);
     if (error.errorName === 'UNKNOWN_LEADER_EPOCH') {
       // The node is behind, or the topic was made anew and what is known here is of the old one.
       this.#endpoints.isBehind(endpoint);

@@ -1,0 +1,127 @@
+/**
+ * Commits and fetched offsets of a member, at the epoch it has when they are sent; and the same for nobody's
+ * member, a consumer that assigns its partitions itself.
+ *
+ * Invariants:
+ *   O1  one commit is on its way: commits reach the coordinator in the order in which they were asked for
+ *   O2  a commit is sent for the life of the member in which it was asked for, or not at all
+ */
+import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
+import { sleep } from '../cluster/backoff.js';
+import type { ClusterRouter } from '../cluster/cluster-router.js';
+import type { TopicPartition } from '../records.js';
+import { recoveryFrom } from './core/member-rules.js';
+import type { GroupCalls } from './group-calls.js';
+import type { CommitOutcome, FetchedOffset, MemberIdentity, OffsetToCommit } from './group-types.js';
+import { commitRequest, fetchRequest, fromOutcome, fromWireOffset } from './group-wire.js';
+
+export interface CommitOptions {
+  /** An offset below the committed one takes its place, as after a seek. Default false. */
+  readonly rewind?: boolean;
+  /** With retries. Default default.api.timeout.ms. */
+  readonly timeoutMs?: number;
+}
+
+export type PartitionToFetch = TopicPartition & { readonly topicId?: string };
+
+export interface MemberPorts {
+  /** Undefined while there is no member that could commit. */
+  identity(): MemberIdentity | undefined;
+  /** A heartbeat would explain a refusal: have it sent. */
+  ask(): void;
+}
+
+/** Who commits where there is no member. */
+const NOBODY: MemberIdentity = { memberId: '', memberEpoch: -1, incarnation: 0, instanceId: '', sessionTimeoutMs: 0 };
+export const NOBODYS_MEMBER: MemberPorts = { identity: () => NOBODY, ask: () => undefined };
+
+/** Before an epoch that proved old is looked at again. */
+const RETRY_MS = 100;
+
+export class MemberOffsets {
+  readonly #router: ClusterRouter;
+  readonly #calls: GroupCalls;
+  readonly #ports: MemberPorts;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(router: ClusterRouter, calls: GroupCalls, ports: MemberPorts) {
+    this.#router = router;
+    this.#calls = calls;
+    this.#ports = ports;
+  }
+
+  /**
+   * Behind every commit before. Resolves with what became of each offset, in order; rejects when nothing of
+   * it was done: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (the membership is over), INVALID_REQUEST, and
+   * whatever lasts longer than the time given.
+   */
+  commit(offsets: readonly OffsetToCommit[], options: CommitOptions = {}): Promise<readonly CommitOutcome[]> {
+    if (offsets.length === 0) return Promise.resolve([]);
+    const { rewind = false, timeoutMs = this.#router.options.defaultApiTimeoutMs } = options;
+    const asker = this.#ports.identity();
+    const deadlineMs = this.#now() + timeoutMs;
+    const run = this.#last.then(async () => {
+      const { results } = await this.#atEpoch(asker, deadlineMs, (identity, leftMs) => {
+        const request = commitRequest(this.#calls.groupId, identity, offsets, rewind);
+        return this.#calls.call((client, call) => client.commitOffsets(request, call), { timeoutMs: leftMs });
+      });
+      return offsets.map((offset, index) => fromOutcome(offset, results[index]));
+    });
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** How far the group has read these, in order; refused to a member that has been fenced. */
+  async fetch(
+    partitions: readonly PartitionToFetch[],
+    timeoutMs = this.#router.options.defaultApiTimeoutMs,
+  ): Promise<readonly FetchedOffset[]> {
+    if (partitions.length === 0) return [];
+    const asker = this.#ports.identity();
+    const { offsets } = await this.#atEpoch(asker, this.#now() + timeoutMs, (identity, leftMs) => {
+      const request = fetchRequest(this.#calls.groupId, identity, partitions);
+      return this.#calls.call((client, call) => client.fetchOffsets(request, call), { timeoutMs: leftMs });
+    });
+    return offsets.map(fromWireOffset);
+  }
+
+  /** Calls at the member's epoch; again where that has moved meanwhile. */
+  async #atEpoch<T>(
+    asker: MemberIdentity | undefined,
+    deadlineMs: number,
+    call: (identity: MemberIdentity, leftMs: number) => Promise<T>,
+  ): Promise<T> {
+    for (;;) {
+      const identity = this.#ports.identity();
+      if (asker === undefined || identity === undefined || !isSameLife(asker, identity)) {
+        throw notAMember(this.#calls.groupId);
+      }
+      try {
+        return await call(identity, Math.max(1, deadlineMs - this.#now()));
+      } catch (thrown) {
+        const error = toBarnabasError(thrown);
+        if (recoveryFrom(error) !== 'rejoin') throw error;
+        this.#ports.ask();
+        if (error.errorName !== 'STALE_MEMBER_EPOCH' || this.#now() + RETRY_MS >= deadlineMs) throw error;
+        const now = this.#ports.identity();
+        if (now?.memberEpoch === identity.memberEpoch) await sleep(this.#router.environment.timers, RETRY_MS);
+      }
+    }
+  }
+
+  #now(): number {
+    return this.#router.environment.clock.monotonic();
+  }
+}
+
+function isSameLife(one: MemberIdentity, other: MemberIdentity): boolean {
+  return one.memberId === other.memberId && one.incarnation === other.incarnation;
+}
+
+function notAMember(groupId: string): BarnabasError {
+  return new BarnabasError(
+    'UNKNOWN_MEMBER_ID',
+    `this consumer is not a member of group ${groupId} now: its partitions are another's already, or will be, and what was not committed will be read again`,
+    { groupId },
+  );
+}

@@ -1,0 +1,345 @@
+/**
+ * One membership in a group: drives a Member by timers and calls, so that heartbeats depend on nobody's
+ * code but the event loop's turning; fetches the committed offsets of what it is given; commits.
+ *
+ * Owns: when calls are made, and in which order commits go. Does not own: what is said (core/member.ts),
+ * who coordinates (group-calls.ts), what is done with partitions (the listener).
+ *
+ * Invariants:
+ *   P1  `onAssigned` brings a partition only while it is owned; one that is revoked or lost before its
+ *       offset was known is never heard of
+ *   P2   after `left`, `onFatal` or `abandon` the listener hears nothing more
+ */
+import type { Timer } from '@barnabas/common';
+import { toBarnabasError } from '@barnabas/protocol';
+import type { BarnabasError, v1 } from '@barnabas/protocol';
+import { sleep } from '../cluster/backoff.js';
+import type { ClusterRouter } from '../cluster/cluster-router.js';
+import type { TopicPartition } from '../records.js';
+import { Member } from './core/member.js';
+import { recoveryFrom } from './core/member-rules.js';
+import type { Heartbeat, MemberEffect, ResumedMember } from './core/member-rules.js';
+import { GroupCalls } from './group-calls.js';
+import { groupPartitionKey } from './group-types.js';
+import type {
+  CommitOutcome,
+  FetchedOffset,
+  GroupTopicPartition,
+  MemberIdentity,
+  OffsetToCommit,
+} from './group-types.js';
+import { heartbeatRequest, toAnswer } from './group-wire.js';
+import { newMemberId } from './member-id.js';
+import { MemberOffsets } from './member-offsets.js';
+import type { CommitOptions, PartitionToFetch } from './member-offsets.js';
+
+/** Between two attempts to fetch the offsets of what has been given. */
+const RETRY_MS = 100;
+
+export interface MembershipOptions {
+  readonly groupId: string;
+  readonly topics: readonly string[];
+  /** RE2, for whole names; empty: none. */
+  readonly pattern: string;
+  /** group.instance.id; empty: not a static member. */
+  readonly instanceId: string;
+  readonly rackId: string;
+  readonly clientId: string;
+  /** Where the client is, where a node speaks for it; absent: the coordinator sees for itself. */
+  readonly clientHost?: string;
+  /** Empty: the group's. */
+  readonly assignor: string;
+  /** How long the application may take to give partitions up (max.poll.interval.ms). */
+  readonly rebalanceTimeoutMs: number;
+  /** Somebody else may take the member's id up: a node that speaks for a client says true. Default false. */
+  readonly isResumable?: boolean;
+  readonly resume?: MembershipToResume;
+}
+
+/** A membership that broke off; the new one goes on with the next incarnation. */
+export interface MembershipToResume extends Omit<ResumedMember, 'owned'> {
+  readonly owned: readonly TopicPartition[];
+}
+
+export interface MembershipListener {
+  /** Also after a membership that was lost and begun anew. */
+  onJoined(identity: MemberIdentity): void;
+  /** Owned from now on, and how far each has been read, in the same order. */
+  onAssigned(partitions: readonly GroupTopicPartition[], committed: readonly FetchedOffset[]): void;
+  /** Stop; say `released` when done. After the grace they are given up without it. */
+  onRevoked(partitions: readonly GroupTopicPartition[], graceMs: number): void;
+  /** They may be another's already; the membership begins anew by itself. */
+  onLost(partitions: readonly GroupTopicPartition[], error: BarnabasError): void;
+  /** The membership is over, everything is gone. */
+  onFatal(error: BarnabasError): void;
+}
+
+export class Membership {
+  readonly #router: ClusterRouter;
+  readonly #options: MembershipOptions;
+  readonly #listener: MembershipListener;
+  readonly #calls: GroupCalls;
+  readonly #member: Member;
+  readonly #offsets: MemberOffsets;
+  readonly #breakers = new Map<number, AbortController>();
+  /** Given, but their offsets are not known yet. */
+  readonly #arriving = new Map<string, GroupTopicPartition>();
+  #timer: Timer | undefined;
+  #isDraining = false;
+  #isSilent = false;
+  #whenLeft: (() => void) | undefined;
+
+  constructor(router: ClusterRouter, options: MembershipOptions, listener: MembershipListener) {
+    this.#router = router;
+    this.#options = options;
+    this.#listener = listener;
+    this.#calls = new GroupCalls(router, options.groupId);
+    const { instanceId, rebalanceTimeoutMs, topics, pattern, isResumable = false, resume } = options;
+    this.#member = new Member({
+      instanceId,
+      rebalanceTimeoutMs,
+      subscription: { topics, pattern },
+      isResumable,
+      resume: resume && { ...resume, owned: resume.owned.map((one) => this.#withTopicId(one)) },
+      newMemberId: () => newMemberId(router.environment.random),
+    });
+    this.#offsets = new MemberOffsets(router, this.#calls, {
+      identity: () => (this.#member.isMember ? this.#member.identity : undefined),
+      ask: () => this.#step(() => this.#member.ask(this.#now())),
+    });
+  }
+
+  get identity(): MemberIdentity {
+    return this.#member.identity;
+  }
+
+  /** It has joined, and neither left nor been fenced since. */
+  get isMember(): boolean {
+    return this.#member.isMember;
+  }
+
+  /** Joins, or resumes. Called once. */
+  start(): void {
+    this.#step(() => this.#member.start(this.#now()));
+  }
+
+  subscribe(topics: readonly string[], pattern: string): void {
+    this.#step(() => this.#member.subscribe({ topics, pattern }, this.#now()));
+  }
+
+  /** The application works on these no more. */
+  released(partitions: readonly TopicPartition[]): void {
+    this.#step(() => this.#member.released(partitions, this.#now()));
+  }
+
+  /** Asks for another look at the assignment. */
+  enforceRebalance(): void {
+    this.#step(() => this.#member.enforceRebalance(this.#now()));
+  }
+
+  /** Commits for this member at its epoch, behind every commit before: see MemberOffsets. */
+  commit(offsets: readonly OffsetToCommit[], options?: CommitOptions): Promise<readonly CommitOutcome[]> {
+    const named = offsets.map((one) => {
+      const topicId = one.topicId ?? this.#member.topicIdOf(one);
+      return topicId === undefined ? one : { ...one, topicId };
+    });
+    return this.#offsets.commit(named, options);
+  }
+
+  /** How far the group has read these; refused to a member that has been fenced. */
+  fetchOffsets(partitions: readonly PartitionToFetch[], timeoutMs?: number): Promise<readonly FetchedOffset[]> {
+    return this.#offsets.fetch(partitions, timeoutMs);
+  }
+
+  /** Leaves the group: everything is given up as this is called. Resolves when the coordinator knows, or the time is over. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#isSilent = true;
+    this.#arriving.clear();
+    const left = new Promise<void>((resolve) => {
+      this.#whenLeft = resolve;
+    });
+    this.#step(() => this.#member.leave(this.#now()));
+    if (this.#member.isOver) this.#whenLeft?.();
+    const timer = this.#router.environment.timers.after(timeoutMs, () => this.abandon());
+    await left;
+    timer.cancel();
+  }
+
+  /** Says nothing to the coordinator: the session runs, and somebody may resume. */
+  abandon(): void {
+    this.#isSilent = true;
+    this.#step(() => this.#member.abandon());
+    this.#whenLeft?.();
+  }
+
+  // --- driving the member ---
+
+  #step(input: () => void): void {
+    input();
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    try {
+      for (let effects = this.#member.takeEffects(); effects.length > 0; effects = this.#member.takeEffects()) {
+        for (const effect of effects) this.#perform(effect);
+      }
+    } finally {
+      this.#isDraining = false;
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const deadlineMs = this.#member.nextDeadlineMs;
+    if (deadlineMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.max(0, deadlineMs - this.#now());
+    this.#timer = this.#router.environment.timers.after(delayMs, () =>
+      this.#step(() => this.#member.tick(this.#now())),
+    );
+  }
+
+  #perform(effect: MemberEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        void this.#send(effect.id, effect.heartbeat);
+        return;
+      case 'cancel':
+        this.#breakers.get(effect.id)?.abort();
+        return;
+      case 'farewell':
+        void this.#say(effect.heartbeat, new AbortController().signal).catch(() => undefined);
+        return;
+      case 'left':
+        this.#logLeaving(effect.error);
+        this.#whenLeft?.();
+        return;
+      case 'waiting':
+        this.#router.environment.logger.warn('another member has this group.instance.id: waiting for its session to end', {
+          group: this.#calls.groupId,
+          error: effect.error.message,
+          action: 'stop the other member, or give each its own group.instance.id',
+        });
+        return;
+      default:
+        if (!this.#isSilent) this.#tell(effect);
+    }
+  }
+
+  #tell(effect: Extract<MemberEffect, { kind: 'joined' | 'assigned' | 'revoked' | 'lost' | 'fatal' }>): void {
+    switch (effect.kind) {
+      case 'joined':
+        this.#listener.onJoined(this.identity);
+        return;
+      case 'assigned':
+        for (const partition of effect.partitions) this.#arriving.set(groupPartitionKey(partition), partition);
+        void this.#bring(effect.partitions);
+        return;
+      case 'revoked':
+        this.#revoke(effect.partitions, effect.graceMs);
+        return;
+      case 'lost':
+        this.#listener.onLost(this.#known(effect.partitions), effect.error);
+        return;
+      case 'fatal':
+        this.#isSilent = true;
+        this.#arriving.clear();
+        this.#listener.onFatal(effect.error);
+    }
+  }
+
+  async #send(id: number, heartbeat: Heartbeat): Promise<void> {
+    const breaker = new AbortController();
+    this.#breakers.set(id, breaker);
+    try {
+      const answer = toAnswer(await this.#say(heartbeat, breaker.signal));
+      this.#step(() => this.#member.answered(id, answer, this.#now()));
+    } catch (thrown) {
+      const error = toBarnabasError(thrown);
+      this.#step(() => this.#member.failed(id, error, this.#now()));
+    } finally {
+      this.#breakers.delete(id);
+    }
+  }
+
+  #say(heartbeat: Heartbeat, signal: AbortSignal): Promise<v1.ConsumerGroupHeartbeatResponse> {
+    const request = heartbeatRequest(this.#options, heartbeat);
+    const { patienceMs } = heartbeat;
+    return this.#calls.call((client, options) => client.consumerGroupHeartbeat(request, options), {
+      timeoutMs: patienceMs,
+      attemptTimeoutMs: patienceMs,
+      signal,
+    });
+  }
+
+  // --- what comes and goes ---
+
+  /** Fetches the committed offsets of what has been given, for as long as it is owned. */
+  async #bring(partitions: readonly GroupTopicPartition[]): Promise<void> {
+    for (;;) {
+      const wanted = partitions.filter((one) => this.#arriving.get(groupPartitionKey(one)) === one);
+      if (wanted.length === 0 || this.#isSilent) return;
+      const known = await this.#fetchFor(wanted);
+      if (known.length === wanted.length) return;
+      // What is left may pass; or its heartbeat brings that it is lost.
+      await sleep(this.#router.environment.timers, RETRY_MS);
+    }
+  }
+
+  /** Hands over what could be fetched, and says which that was. */
+  async #fetchFor(wanted: readonly GroupTopicPartition[]): Promise<readonly FetchedOffset[]> {
+    try {
+      const fetched = await this.#offsets.fetch(wanted);
+      const known = fetched.filter(({ error }) => error?.retriable !== true);
+      const arrived = known.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
+      if (arrived.length > 0 && !this.#isSilent) this.#listener.onAssigned(arrived.map(toPartition), arrived);
+      return known;
+    } catch (thrown) {
+      const error = toBarnabasError(thrown);
+      if (!error.retriable && recoveryFrom(error) === 'end') this.#fail(error);
+      return [];
+    }
+  }
+
+  #fail(error: BarnabasError): void {
+    if (this.#isSilent) return;
+    this.#isSilent = true;
+    this.#arriving.clear();
+    this.#step(() => this.#member.leave(this.#now()));
+    this.#listener.onFatal(error);
+  }
+
+  #revoke(partitions: readonly GroupTopicPartition[], graceMs: number): void {
+    const unheardOf = partitions.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
+    const known = partitions.filter((one) => !unheardOf.includes(one));
+    if (unheardOf.length > 0) this.released(unheardOf);
+    if (known.length > 0) this.#listener.onRevoked(known, graceMs);
+  }
+
+  #known(partitions: readonly GroupTopicPartition[]): readonly GroupTopicPartition[] {
+    const known = partitions.filter((one) => !this.#arriving.has(groupPartitionKey(one)));
+    this.#arriving.clear();
+    return known;
+  }
+
+  #withTopicId({ topic, partition }: TopicPartition): GroupTopicPartition {
+    return { topic, partition, topicId: this.#router.view.topic(topic)?.topicId ?? '' };
+  }
+
+  #logLeaving(error: BarnabasError | undefined): void {
+    if (error === undefined) return;
+    this.#router.environment.logger.warn('a group could not be told that a member has left', {
+      group: this.#calls.groupId,
+      error: error.message,
+      action: 'nothing: its partitions go to others when its session is over',
+    });
+  }
+
+  #now(): number {
+    return this.#router.environment.clock.monotonic();
+  }
+}
+
+function toPartition({ topic, topicId, partition }: GroupTopicPartition): GroupTopicPartition {
+  return { topic, topicId, partition };
+}
