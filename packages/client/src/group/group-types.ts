@@ -58,6 +58,6 @@ export interface FetchedOffset extends GroupTopicPartition {
 }
 
 /** Key of a partition where topics of one name and different ids must not be mixed up. */
-export function groupPartitionKey({ topicId, partition }: Pick<GroupTopicPartition, 'topicId' | 'partition'>): string {
-  return `${topicId}/${partition}`;
+export function groupPartitionKey({ topic, topicId, partition }: GroupTopicPartition): string {
+  return `${topicId === '' ? topic : topicId}/${partition}`;
 }

@@ -3,7 +3,13 @@ import { BarnabasError, errorFromProto, v1 } from '@barnabas/protocol';
 import type { TopicPartition } from '../records.js';
 import { partitionName } from '../records.js';
 import type { Answer, Heartbeat } from './core/member-rules.js';
-import type { CommitOutcome, FetchedOffset, GroupTopicPartition, MemberIdentity, OffsetToCommit } from './group-types.js';
+import type {
+  CommitOutcome,
+  FetchedOffset,
+  GroupTopicPartition,
+  MemberIdentity,
+  OffsetToCommit,
+} from './group-types.js';
 
 /** What a member says of itself. */
 export interface MemberDescription {
@@ -43,7 +49,10 @@ export function toAnswer(response: v1.ConsumerGroupHeartbeatResponse): Answer {
   const { memberEpoch, heartbeatIntervalMs, sessionTimeoutMs, assignment } = response;
   return {
     ...{ memberEpoch, heartbeatIntervalMs, sessionTimeoutMs },
-    assignment: assignment && { version: assignment.version, partitions: assignment.partitions.map(fromGroupPartition) },
+    assignment: assignment && {
+      version: assignment.version,
+      partitions: assignment.partitions.map(fromGroupPartition),
+    },
   };
 }
 

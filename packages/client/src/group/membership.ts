@@ -215,11 +215,14 @@ export class Membership {
         this.#whenLeft?.();
         return;
       case 'waiting':
-        this.#router.environment.logger.warn('another member has this group.instance.id: waiting for its session to end', {
-          group: this.#calls.groupId,
-          error: effect.error.message,
-          action: 'stop the other member, or give each its own group.instance.id',
-        });
+        this.#router.environment.logger.warn(
+          'another member has this group.instance.id: waiting for its session to end',
+          {
+            group: this.#calls.groupId,
+            error: effect.error.message,
+            action: 'stop the other member, or give each its own group.instance.id',
+          },
+        );
         return;
       default:
         if (!this.#isSilent) this.#tell(effect);

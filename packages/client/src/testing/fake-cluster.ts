@@ -7,12 +7,14 @@
  * sequences, sizes and leadership are those of a real broker.
  */
 import { assert, present } from '@barnabas/common';
-import { BarnabasError, v1 } from '@barnabas/protocol';
+import type { Timers } from '@barnabas/common';
+import { BarnabasError, CONSUMER_OFFSETS_TOPIC, v1 } from '@barnabas/protocol';
 import type { StoredRecord } from '@barnabas/protocol';
 import { createConnector, LocalNetwork } from '@barnabas/rpc';
 import type { Connector, ServiceRegistration } from '@barnabas/rpc';
 import { Listeners } from '../cluster/listeners.js';
 import { fakeAdminService } from './fake-admin-service.js';
+import { FakeGroups } from './fake-group-service.js';
 import { fakeLogService } from './fake-log-service.js';
 import { fakeMetadataService } from './fake-metadata-service.js';
 import type { FakeMetadata } from './fake-metadata-service.js';
@@ -35,7 +37,12 @@ export interface FakeClusterOptions {
   readonly namesLeaders?: boolean;
   /** Of topics created by themselves. Default 1. */
   readonly defaultPartitions?: number;
+  /** Lets heartbeats of groups be held until there is news. Without it they are answered at once. */
+  readonly timers?: Timers;
 }
+
+/** Partitions of __consumer_offsets, once somebody has asked for a coordinator. */
+const OFFSETS_PARTITIONS = 4;
 
 interface FakeTopic {
   readonly id: string;
@@ -54,6 +61,8 @@ export class FakeCluster {
   readonly replicas: FakeReplicaSets;
   /** The controllers, and features. */
   readonly quorum = new FakeQuorum();
+  /** Groups, their members, and what they have committed. */
+  readonly groups: FakeGroups;
   readonly network = new LocalNetwork();
   /** Reaches the cluster's addresses. Closed by `close`. */
   readonly connector: Connector;
@@ -83,6 +92,16 @@ export class FakeCluster {
         this.#changed();
         if (leadersToo) this.#leadershipChanged.call();
       },
+    });
+    this.groups = new FakeGroups({
+      topics: () => this.#groupPartitions(),
+      offsetsPartitions: (create) => this.#offsetsPartitions(create),
+      checkLeads: (node, partition) => void this.#find(node, CONSUMER_OFFSETS_TOPIC, partition),
+      leaderOf: (partition) => {
+        const { leader } = this.partition(CONSUMER_OFFSETS_TOPIC, partition);
+        return { id: leader, address: this.#node(leader).address };
+      },
+      timers: options.timers,
     });
     this.#addNode(GATEWAY_ID, GATEWAY_ADDRESS, true);
     for (let id = 1; id <= (options.brokers ?? 1); id++) this.#addNode(id, brokerAddress(id), false);
@@ -199,6 +218,7 @@ export class FakeCluster {
         onChange: (listener) => this.#metadataChanged.add(listener),
         autoCreate: (topic) => this.#autoCreate(topic),
       }),
+      this.groups.service(node),
       fakeAdminService(node, {
         createTopic: (name, replicaSets, validateOnly) => this.#createTopic(name, replicaSets, validateOnly),
         place: (partitions, replicationFactor) => this.#placement(partitions, replicationFactor),
@@ -281,6 +301,19 @@ export class FakeCluster {
     return id;
   }
 
+  #groupPartitions() {
+    return [...this.#topics].flatMap(([topic, { id: topicId, partitions }]) =>
+      topic === CONSUMER_OFFSETS_TOPIC ? [] : partitions.map(({ partition }) => ({ topic, topicId, partition })),
+    );
+  }
+
+  #offsetsPartitions(create: boolean): number {
+    const known = this.#topics.get(CONSUMER_OFFSETS_TOPIC)?.partitions.length ?? 0;
+    if (known > 0 || !create) return known;
+    this.createTopic(CONSUMER_OFFSETS_TOPIC, OFFSETS_PARTITIONS);
+    return OFFSETS_PARTITIONS;
+  }
+
   #deleteTopic(name: string): string {
     const { id } = this.#topic(name);
     this.#topics.delete(name);
@@ -336,6 +369,7 @@ export class FakeCluster {
   #changed(): void {
     assert(this.#metadataOffset < Number.MAX_SAFE_INTEGER, 'there are offsets left');
     this.#metadataOffset++;
+    this.groups.nudge();
     if (this.#frozen === undefined) this.#metadataChanged.call();
   }
 

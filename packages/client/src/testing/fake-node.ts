@@ -3,7 +3,6 @@
  * the node stops or a test cuts them.
  */
 import { BarnabasError } from '@barnabas/protocol';
-import type { MessageStream } from '@barnabas/rpc';
 import type { Interception } from './interception.js';
 
 export interface NodeContext {
@@ -27,8 +26,8 @@ export class FakeNode implements NodeContext {
     return this.interceptRequest(this.nodeId, method, message);
   }
 
-  /** A stream that lives on this node; returns what to call when it is over. */
-  addStream<In, Out>(stream: MessageStream<In, Out>): () => void {
+  /** A stream, or a call that is held, that lives on this node; returns what to call when it is over. */
+  addStream(stream: { cancel(): void }): () => void {
     this.#streams.add(stream);
     return () => this.#streams.delete(stream);
   }

@@ -20,8 +20,8 @@ export class Harness {
 
   constructor(options: HarnessOptions = {}) {
     const { seed, bootstrap = 'brokers', client = {}, ...cluster } = options;
-    this.cluster = new FakeCluster(cluster);
     this.environment = testEnvironment(seed);
+    this.cluster = new FakeCluster({ timers: this.environment.time, ...cluster });
     this.client = new BarnabasClient({
       bootstrap: bootstrap === 'gateway' ? this.cluster.gatewayAddress : this.cluster.bootstrap,
       connector: this.cluster.connector,

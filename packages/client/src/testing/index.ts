@@ -1,6 +1,9 @@
 /** A cluster in memory for tests of whatever talks to one. */
 export { FakeCluster, GATEWAY_ID } from './fake-cluster.js';
 export type { FakeClusterOptions } from './fake-cluster.js';
+export { FakeGroups } from './fake-group-service.js';
+export { FakeGroup, FAKE_INTERVAL_MS, FAKE_SESSION_MS } from './fake-group.js';
+export type { FakeCommit, FakeGroupMember, FakeTopicPartition } from './fake-group.js';
 export { fakeController, FakeQuorum } from './fake-quorum.js';
 export { FakeReplicaSets } from './fake-replica-sets.js';
 export type { FakeReplicaSet } from './fake-replica-sets.js';

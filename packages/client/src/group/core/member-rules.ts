@@ -34,9 +34,7 @@ export interface Heartbeat {
   readonly describes: boolean;
   /** Undefined: as it was. */
   readonly subscription: GroupSubscription | undefined;
-  readonly owned:
-    | { readonly appliedVersion: number; readonly partitions: readonly GroupTopicPartition[] }
-    | undefined;
+  readonly owned: { readonly appliedVersion: number; readonly partitions: readonly GroupTopicPartition[] } | undefined;
   readonly enforceRebalance: boolean;
   readonly maxWaitMs: number;
   /** When an answer is not worth waiting for any more. */
@@ -48,9 +46,7 @@ export interface Answer {
   readonly memberEpoch: number;
   readonly heartbeatIntervalMs: number;
   readonly sessionTimeoutMs: number;
-  readonly assignment:
-    | { readonly version: number; readonly partitions: readonly GroupTopicPartition[] }
-    | undefined;
+  readonly assignment: { readonly version: number; readonly partitions: readonly GroupTopicPartition[] } | undefined;
 }
 
 export type MemberEffect =

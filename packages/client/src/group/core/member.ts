@@ -21,7 +21,7 @@
  *   M5  incarnations of one member id only grow
  * Protocol: docs/protocols/groups.md, sections 4 and 6.
  */
-import { BarnabasError } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
 import type { TopicPartition } from '../../records.js';
 import { partitionName } from '../../records.js';
 import { groupPartitionKey } from '../group-types.js';
@@ -261,6 +261,7 @@ export class Member {
   #apply({ version, partitions }: NonNullable<Answer['assignment']>, nowMs: number): void {
     this.#version = version;
     this.#told = new Map(partitions.map((partition) => [groupPartitionKey(partition), partition]));
+    this.#adopt(partitions);
     const graceMs = graceOf(this.#settings.rebalanceTimeoutMs);
     const revoked = [...this.#given].filter(([key]) => !this.#told.has(key));
     for (const [key, partition] of revoked) {
@@ -271,6 +272,17 @@ export class Member {
       this.#effects.push({ kind: 'revoked', partitions: revoked.map(([, partition]) => partition), graceMs });
     }
     this.#assign();
+  }
+
+  /** What was resumed by name alone, of a topic whose id was not known here yet. */
+  #adopt(partitions: readonly GroupTopicPartition[]): void {
+    for (const [key, given] of this.#given) {
+      if (given.topicId !== '') continue;
+      const named = partitions.find(({ topic, partition }) => topic === given.topic && partition === given.partition);
+      if (named === undefined) continue;
+      this.#given.delete(key);
+      this.#given.set(groupPartitionKey(named), named);
+    }
   }
 
   /** Gives the application what it is told to own and stands in nobody's way. */
@@ -413,8 +425,7 @@ export class Member {
       incarnation: this.#incarnation,
       describes,
       subscription: subscribes ? this.#subscription : undefined,
-      owned:
-        isLeaving || kind === 'join' ? undefined : { appliedVersion: this.#version, partitions: this.#owned() },
+      owned: isLeaving || kind === 'join' ? undefined : { appliedVersion: this.#version, partitions: this.#owned() },
       enforceRebalance: !isLeaving && this.#newsOfRebalance > this.#heard,
       maxWaitMs: kind === 'wait' ? this.#intervalMs : 0,
       patienceMs: this.#patienceMs(kind),
