@@ -296,10 +296,13 @@ test('a membership is resumed where its node is gone, and nothing moves', async 
   const owned = [...one.owned].map((name) => ({ topic: 't', partition: Number(name.slice(2)) }));
   one.membership.abandon();
   await until(() => false, 3_000).catch(() => undefined);
-  const resumed = new Application({ isResumable: true, resume: { memberId, memberEpoch, incarnation, owned } });
-  await until(() => resumed.told.length === 1);
+  const resumed = new Application({
+    isResumable: true,
+    resume: { memberId, memberEpoch, incarnation: incarnation + 1, owned },
+  });
+  await until(() => resumed.told.length === 2);
   await until(() => false, 10_000).catch(() => undefined);
-  expect(resumed.told).toEqual(['joined 2']);
+  expect(resumed.told).toEqual(['joined 2', `assigned ${[...one.owned].sort().join(' ')}`]);
   expect(other.told).toHaveLength(other.told.filter((line) => !line.startsWith('lost')).length);
   expect(resumed.membership.identity.memberId).toBe(memberId);
   expect(cluster().members.size).toBe(2);

@@ -7,7 +7,7 @@
  *
  * Invariants:
  *   P1  `onAssigned` brings a partition only while it is owned; one that is revoked or lost before its
- *       offset was known is never heard of
+ *       offset was known is never heard of, unless it was resumed
  *   P2   after `left`, `onFatal` or `abandon` the listener hears nothing more
  */
 import type { Timer } from '@barnabas/common';
@@ -15,6 +15,7 @@ import { toBarnabasError } from '@barnabas/protocol';
 import type { BarnabasError, v1 } from '@barnabas/protocol';
 import { sleep } from '../cluster/backoff.js';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
+import { partitionName } from '../records.js';
 import type { TopicPartition } from '../records.js';
 import { Member } from './core/member.js';
 import { recoveryFrom } from './core/member-rules.js';
@@ -56,7 +57,7 @@ export interface MembershipOptions {
   readonly resume?: MembershipToResume;
 }
 
-/** A membership that broke off; the new one goes on with the next incarnation. */
+/** A membership that broke off, and the incarnation in which it goes on. */
 export interface MembershipToResume extends Omit<ResumedMember, 'owned'> {
   readonly owned: readonly TopicPartition[];
 }
@@ -64,7 +65,9 @@ export interface MembershipToResume extends Omit<ResumedMember, 'owned'> {
 export interface MembershipListener {
   /** Also after a membership that was lost and begun anew. */
   onJoined(identity: MemberIdentity): void;
-  /** Owned from now on, and how far each has been read, in the same order. */
+  /** The member's epoch is another: what a membership is resumed with. */
+  onEpoch?(identity: MemberIdentity): void;
+  /** Of a membership that is resumed also what it has owned before and still does. Owned from now on, and how far each has been read, in the same order. */
   onAssigned(partitions: readonly GroupTopicPartition[], committed: readonly FetchedOffset[]): void;
   /** Stop; say `released` when done. After the grace they are given up without it. */
   onRevoked(partitions: readonly GroupTopicPartition[], graceMs: number): void;
@@ -84,6 +87,8 @@ export class Membership {
   readonly #breakers = new Map<number, AbortController>();
   /** Given, but their offsets are not known yet. */
   readonly #arriving = new Map<string, GroupTopicPartition>();
+  /** The application works on these already. */
+  readonly #resumed: Set<string>;
   #timer: Timer | undefined;
   #isDraining = false;
   #isSilent = false;
@@ -95,6 +100,7 @@ export class Membership {
     this.#listener = listener;
     this.#calls = new GroupCalls(router, options.groupId);
     const { instanceId, rebalanceTimeoutMs, topics, pattern, isResumable = false, resume } = options;
+    this.#resumed = new Set(resume?.owned.map(({ topic, partition }) => partitionName(topic, partition)));
     this.#member = new Member({
       instanceId,
       rebalanceTimeoutMs,
@@ -229,10 +235,13 @@ export class Membership {
     }
   }
 
-  #tell(effect: Extract<MemberEffect, { kind: 'joined' | 'assigned' | 'revoked' | 'lost' | 'fatal' }>): void {
+  #tell(effect: Extract<MemberEffect, { kind: 'joined' | 'moved' | 'assigned' | 'revoked' | 'lost' | 'fatal' }>): void {
     switch (effect.kind) {
       case 'joined':
         this.#listener.onJoined(this.identity);
+        return;
+      case 'moved':
+        this.#listener.onEpoch?.(this.identity);
         return;
       case 'assigned':
         for (const partition of effect.partitions) this.#arriving.set(groupPartitionKey(partition), partition);
@@ -295,6 +304,7 @@ export class Membership {
       const fetched = await this.#offsets.fetch(wanted);
       const known = fetched.filter(({ error }) => error?.retriable !== true);
       const arrived = known.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
+      for (const { topic, partition } of arrived) this.#resumed.delete(partitionName(topic, partition));
       if (arrived.length > 0 && !this.#isSilent) this.#listener.onAssigned(arrived.map(toPartition), arrived);
       return known;
     } catch (thrown) {
@@ -313,16 +323,22 @@ export class Membership {
   }
 
   #revoke(partitions: readonly GroupTopicPartition[], graceMs: number): void {
-    const unheardOf = partitions.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
+    const arriving = partitions.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
+    const unheardOf = arriving.filter((one) => !this.#isResumed(one));
     const known = partitions.filter((one) => !unheardOf.includes(one));
     if (unheardOf.length > 0) this.released(unheardOf);
     if (known.length > 0) this.#listener.onRevoked(known, graceMs);
   }
 
   #known(partitions: readonly GroupTopicPartition[]): readonly GroupTopicPartition[] {
-    const known = partitions.filter((one) => !this.#arriving.has(groupPartitionKey(one)));
+    const known = partitions.filter((one) => !this.#arriving.has(groupPartitionKey(one)) || this.#isResumed(one));
     this.#arriving.clear();
+    this.#resumed.clear();
     return known;
+  }
+
+  #isResumed({ topic, partition }: TopicPartition): boolean {
+    return this.#resumed.has(partitionName(topic, partition));
   }
 
   #withTopicId({ topic, partition }: TopicPartition): GroupTopicPartition {

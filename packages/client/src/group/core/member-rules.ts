@@ -18,7 +18,7 @@ export interface MemberSettings {
 export interface ResumedMember {
   readonly memberId: string;
   readonly memberEpoch: number;
-  /** Of the last one that spoke for the member: this one goes on with one more. */
+  /** The one to speak with: above every one that has spoken for the member, or tried to. */
   readonly incarnation: number;
   readonly owned: readonly GroupTopicPartition[];
 }
@@ -57,6 +57,8 @@ export type MemberEffect =
   /** Said once; whatever comes of it. */
   | { readonly kind: 'farewell'; readonly heartbeat: Heartbeat }
   | { readonly kind: 'joined' }
+  /** The member's epoch is another. */
+  | { readonly kind: 'moved' }
   | { readonly kind: 'assigned'; readonly partitions: readonly GroupTopicPartition[] }
   /** To be released within the grace. */
   | { readonly kind: 'revoked'; readonly partitions: readonly GroupTopicPartition[]; readonly graceMs: number }

@@ -36,6 +36,8 @@ class Node {
   /** The id under which its client goes on elsewhere: what it is told under it reaches nobody. */
   resumedElsewhere = '';
   readonly isResumable: boolean;
+  /** What its client works on already, and is told of again. */
+  readonly resumed = new Set<string>();
 
   constructor(
     readonly name: string,
@@ -117,9 +119,12 @@ class Life {
       if (memberEpoch <= 0 || node.isRemoved || !node.isResumable) return;
       const owned = [...node.working].map(toPartition);
       const newId = (): string => `m${this.#ids++}`;
-      const resume = { memberId, memberEpoch, incarnation, owned };
+      const resume = { memberId, memberEpoch, incarnation: incarnation + 1, owned };
       const next = new Node(`${node.name}'`, { newId, isResumable: true, resume });
-      for (const key of node.working) next.working.add(key);
+      for (const key of node.working) {
+        next.working.add(key);
+        next.resumed.add(key);
+      }
       // The client works on what the new node says; the old one goes on by itself.
       node.working.clear();
       node.toRelease.clear();
@@ -178,6 +183,7 @@ class Life {
       node.toRelease.delete(key);
       const { memberId } = node.member.identity;
       for (const one of this.#nodes) if (one.member.identity.memberId === memberId) one.working.delete(key);
+      for (const one of this.#nodes) if (one.member.identity.memberId === memberId) one.resumed.delete(key);
     }
   }
 
@@ -231,19 +237,22 @@ class Life {
       case 'assigned':
         for (const one of effect.partitions) {
           const key = keyOf(one);
-          expect([node.name, key, node.working.has(key)]).toEqual([node.name, key, false]); // J2
+          const isResumed = node.resumed.delete(key);
+          expect([node.name, key, node.working.has(key)]).toEqual([node.name, key, isResumed]); // J2
           node.working.add(key);
           this.moves++;
         }
         return;
       case 'revoked':
         for (const one of effect.partitions) {
+          node.resumed.delete(keyOf(one));
           node.toRelease.set(keyOf(one), { ...one, deadlineMs: this.#now + effect.graceMs });
         }
         return;
       case 'lost':
       case 'fatal':
         node.working.clear();
+        node.resumed.clear();
         node.toRelease.clear();
         if (effect.kind === 'fatal') node.isOver = true;
         return;

@@ -77,6 +77,8 @@ export class Member {
   #notBeforeMs = 0;
   #fencedInARow = 0;
   #unreleasedSinceMs: number | undefined;
+  /** Resumed, and not confirmed by an assignment yet. */
+  #isResuming = false;
   /** A coordinator may know of this member. */
   #mayBeKnown = false;
   /** `joined` has been given for this incarnation. */
@@ -89,8 +91,9 @@ export class Member {
     const { resume } = settings;
     this.#memberId = resume?.memberId ?? settings.newMemberId();
     if (resume === undefined) return;
+    this.#isResuming = true;
     this.#epoch = resume.memberEpoch;
-    this.#incarnation = resume.incarnation + 1;
+    this.#incarnation = resume.incarnation;
     this.#version = UNKNOWN_VERSION;
     for (const partition of resume.owned) {
       this.#told.set(groupPartitionKey(partition), partition);
@@ -215,9 +218,11 @@ export class Member {
     this.#intervalMs = answer.heartbeatIntervalMs > 0 ? answer.heartbeatIntervalMs : this.#intervalMs;
     this.#sessionTimeoutMs = answer.sessionTimeoutMs > 0 ? answer.sessionTimeoutMs : this.#sessionTimeoutMs;
     const isNews = answer.memberEpoch !== this.#epoch || answer.assignment !== undefined;
+    const hasMoved = answer.memberEpoch !== this.#epoch;
     this.#epoch = answer.memberEpoch;
     this.#phase = 'member';
     if (!this.#isAnnounced) this.#effects.push({ kind: 'joined' });
+    else if (hasMoved) this.#effects.push({ kind: 'moved' });
     this.#isAnnounced = true;
     if (answer.assignment !== undefined) this.#apply(answer.assignment, nowMs);
     // A coordinator that holds a heartbeat answers it when the interval is over; one that does not is not
@@ -271,7 +276,14 @@ export class Member {
     if (revoked.length > 0) {
       this.#effects.push({ kind: 'revoked', partitions: revoked.map(([, partition]) => partition), graceMs });
     }
+    if (this.#isResuming) this.#confirm();
     this.#assign();
+  }
+
+  /** What is left of a resumed membership is given like what is new. */
+  #confirm(): void {
+    this.#isResuming = false;
+    this.#given.clear();
   }
 
   /** What was resumed by name alone, of a topic whose id was not known here yet. */
@@ -354,6 +366,7 @@ export class Member {
     this.#epoch = 0;
     this.#version = 0;
     this.#isAnnounced = false;
+    this.#isResuming = false;
     this.#phase = 'joining';
     this.#newsOfAll = ++this.#news;
     if (this.#fencedInARow++ > 0) this.#notBeforeMs = nowMs + RECOVERY.retryMs;
