@@ -1,7 +1,12 @@
 // Typed lint. What is formatting belongs to biome, what is structure to .dependency-cruiser.cjs.
 import tseslint from 'typescript-eslint';
 
-const pureCores = ['packages/raft/src/core/**', 'packages/client/src/group/core/**', 'services/*/src/core/**'];
+const pureCores = [
+  'packages/raft/src/core/**',
+  'packages/client/src/group/core/**',
+  'packages/subscribe/src/core/**',
+  'services/*/src/core/**',
+];
 
 export default tseslint.config(
   {

@@ -17,7 +17,7 @@ import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, v1 } from '@barnabas/protocol';
 import { ByteBudget } from '@barnabas/rpc';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
-import { FollowedView } from './cluster/followed-view.js';
+import { FollowedView } from '@barnabas/subscribe/cluster';
 import type { GatewayConfig } from './config.js';
 import { startHttpServer } from './http/http-server.js';
 import type { HttpServer, MetricsPage } from './http/http-server.js';

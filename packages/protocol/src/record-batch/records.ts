@@ -21,6 +21,19 @@ export interface DecodeOptions {
   readonly maxDecompressedBytes?: number;
 }
 
+/** Where a record's parts stand in a reader's `content`; one object serves for many records. */
+export interface RecordSpan {
+  offset: number;
+  timestamp: number;
+  keyAt: number;
+  /** -1: null. */
+  keyLength: number;
+  valueAt: number;
+  /** -1: null. */
+  valueLength: number;
+  headers: readonly RecordHeader[];
+}
+
 const NO_HEADERS: readonly RecordHeader[] = Object.freeze([]);
 /** A name and a value, each with a length of one byte. */
 const SMALLEST_HEADER_BYTES = 2;
@@ -96,19 +109,28 @@ export class RecordReader {
   /** The next record; only while `remaining` is above 0. */
   read(): StoredRecord {
     const varints = this.#varints;
-    if (this.#remaining <= 0) throw invalid('there is no record left', varints.position);
-    const length = varints.readVarint();
-    const end = varints.position + length;
-    if (length < SMALLEST_RECORD_BYTES - 1 || end > varints.end) throw invalid('its length is wrong', varints.position);
-    varints.position++; // attributes: no bit is in use
+    const end = this.#recordEnd();
     const timestamp = this.#timestamp(varints.readVarlong());
     const offset = this.#offset(varints.readVarint());
     const key = this.#nullableBytes(end);
     const value = this.#nullableBytes(end);
     const headers = this.#headers(end);
-    if (varints.position !== end) throw invalid('it is not as long as it says', varints.position);
-    this.#remaining--;
+    this.#endRecord(end);
     return { offset, timestamp, key, value, headers };
+  }
+
+  /** The same as `read`, but says only where things stand in `content`: allocates nothing for a record without headers. */
+  readSpan(span: RecordSpan): void {
+    const varints = this.#varints;
+    const end = this.#recordEnd();
+    span.timestamp = this.#timestamp(varints.readVarlong());
+    span.offset = this.#offset(varints.readVarint());
+    span.keyLength = this.#skipNullableBytes(end);
+    span.keyAt = varints.position - Math.max(0, span.keyLength);
+    span.valueLength = this.#skipNullableBytes(end);
+    span.valueAt = varints.position - Math.max(0, span.valueLength);
+    span.headers = this.#headers(end);
+    this.#endRecord(end);
   }
 
   /** Checks that nothing stands behind the last record. */
@@ -134,14 +156,39 @@ export class RecordReader {
     return this.header.baseOffset + delta;
   }
 
+  /** Where the record ends whose length comes next. */
+  #recordEnd(): number {
+    const varints = this.#varints;
+    if (this.#remaining <= 0) throw invalid('there is no record left', varints.position);
+    const length = varints.readVarint();
+    const end = varints.position + length;
+    if (length < SMALLEST_RECORD_BYTES - 1 || end > varints.end) throw invalid('its length is wrong', varints.position);
+    varints.position++; // attributes: no bit is in use
+    return end;
+  }
+
+  #endRecord(end: number): void {
+    const { position } = this.#varints;
+    if (position !== end) throw invalid('it is not as long as it says', position);
+    this.#remaining--;
+  }
+
   #nullableBytes(end: number): Buffer | null {
+    const length = this.#skipNullableBytes(end);
+    if (length === -1) return null;
+    const { position } = this.#varints;
+    return this.#bytes.subarray(position - length, position);
+  }
+
+  /** Passes bytes over, and says how many there were; -1: null. */
+  #skipNullableBytes(end: number): number {
     const varints = this.#varints;
     const length = varints.readVarint();
-    if (length === -1) return null;
+    if (length === -1) return -1;
     const start = varints.position;
     if (length < 0 || length > end - start) throw invalid('a length in it is wrong', start);
     varints.position = start + length;
-    return this.#bytes.subarray(start, start + length);
+    return length;
   }
 
   #headers(end: number): readonly RecordHeader[] {

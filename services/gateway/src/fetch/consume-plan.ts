@@ -3,7 +3,7 @@ import type { TopicMetadata } from '@barnabas/client';
 import type { v1 } from '@barnabas/protocol';
 import { BarnabasError, errorFromProto } from '@barnabas/protocol';
 import type { CallContext } from '@barnabas/rpc';
-import { checkPartition } from '../cluster/followed-view.js';
+import { checkPartition } from '../cluster/checks.js';
 import { listOffsets } from '../handlers/leader-requests.js';
 import type { LeaderRequestParts } from '../handlers/leader-requests.js';
 

@@ -25,8 +25,8 @@ import { InvariantError } from '@barnabas/common';
 import type { v1 } from '@barnabas/protocol';
 import { BarnabasError, errorToProto, toBarnabasError } from '@barnabas/protocol';
 import type { MessageStream } from '@barnabas/rpc';
-import { checkPartition } from '../cluster/followed-view.js';
-import type { FollowedView } from '../cluster/followed-view.js';
+import type { FollowedView } from '@barnabas/subscribe/cluster';
+import { checkPartition } from '../cluster/checks.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { checkSubscribe, fetchLimits, sessionDefaults } from './subscribe-check.js';
 

@@ -1,7 +1,7 @@
 /** What is checked of a subscription at the door, and what it asks of leaders. */
 import type { FetchLimits, TopicMetadata } from '@barnabas/client';
 import { BarnabasError, v1 } from '@barnabas/protocol';
-import { checkNotBehind } from '../cluster/followed-view.js';
+import { checkNotBehind } from '../cluster/checks.js';
 
 /** Kafka's default of max.partition.fetch.bytes. */
 const DEFAULT_MAX_BYTES = 1024 * 1024;

@@ -10,8 +10,8 @@ import { callLeaders } from '@barnabas/client';
 import type { ClusterRouter } from '@barnabas/client';
 import { BarnabasError, errorToProto, v1 } from '@barnabas/protocol';
 import type { CallContext } from '@barnabas/rpc';
-import { checkPartition } from '../cluster/followed-view.js';
-import type { FollowedView } from '../cluster/followed-view.js';
+import type { FollowedView } from '@barnabas/subscribe/cluster';
+import { checkPartition } from '../cluster/checks.js';
 import { timeToTry } from './deadline.js';
 
 const MAX_ENTRIES = 10_000;

@@ -11,8 +11,8 @@
 import type { BatchForwarder, ForwardLane, TopicMetadata } from '@barnabas/client';
 import type { Timers } from '@barnabas/common';
 import { BarnabasError, toBarnabasError, v1 } from '@barnabas/protocol';
-import { checkNotBehind, checkPartition } from '../cluster/followed-view.js';
-import type { FollowedView } from '../cluster/followed-view.js';
+import type { FollowedView } from '@barnabas/subscribe/cluster';
+import { checkNotBehind, checkPartition } from '../cluster/checks.js';
 import type { GatewayMetrics } from '../metrics.js';
 import { failed, toResult } from './placement.js';
 import type { Placement } from './placement.js';

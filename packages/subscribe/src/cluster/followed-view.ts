@@ -1,6 +1,6 @@
 /**
- * The cluster as routing sees it, from the metadata log that this gateway follows: always as new as
- * the log, never asked for. Brokers are reached at their INTERNAL listener where they have one.
+ * The cluster as routing sees it, from the metadata log that this node follows: always as new as
+ * the log, never asked for. Gateways route by it, and brokers where they read for clients. Brokers are reached at their INTERNAL listener where they have one.
  *
  * Invariants:
  *   V1  whoever listens to onChange sees a view that is at least as new as the change
@@ -24,7 +24,7 @@ export interface FollowedViewParts {
 const APPEARANCE_TIMEOUT_MS = 5_000;
 
 export class FollowedView implements ClusterView, MetadataPublisher {
-  readonly name = 'gateway routes';
+  readonly name = 'routes';
   readonly #parts: FollowedViewParts;
   readonly #listeners = new Set<() => void>();
   readonly #topics = new WeakMap<TopicImage, TopicMetadata>();
@@ -138,7 +138,7 @@ export class FollowedView implements ClusterView, MetadataPublisher {
 
   #missing(name: string): BarnabasError {
     if (this.clusterId === '') {
-      return new BarnabasError('BROKER_NOT_AVAILABLE', 'this gateway does not know its cluster yet: wait and retry');
+      return new BarnabasError('BROKER_NOT_AVAILABLE', 'this node does not know its cluster yet: wait and retry');
     }
     const problem = topicNameProblem(name);
     if (problem !== undefined) return new BarnabasError('INVALID_TOPIC_EXCEPTION', problem);
@@ -174,28 +174,4 @@ function topicMetadata(image: TopicImage): TopicMetadata {
       isr: state.isr,
     })),
   };
-}
-
-/** UNKNOWN_TOPIC_OR_PARTITION for a partition that the topic does not have. */
-export function checkPartition(topic: TopicMetadata, partition: number): void {
-  if (partition >= 0 && partition < topic.partitions.length) return;
-  throw new BarnabasError(
-    'UNKNOWN_TOPIC_OR_PARTITION',
-    `topic ${topic.name} has ${topic.partitions.length} partitions, so there is no partition ${partition}`,
-    { topic: topic.name, partition, count: topic.partitions.length },
-  );
-}
-
-/**
- * UNKNOWN_LEADER_EPOCH for a client that knows a later leader than this gateway does. One that knows only
- * earlier ones is served: the gateway follows leaders for it.
- */
-export function checkNotBehind(topic: TopicMetadata, partition: number, said = -1): void {
-  const leaderEpoch = topic.partitions[partition]?.leaderEpoch ?? -1;
-  if (said <= leaderEpoch) return;
-  throw new BarnabasError(
-    'UNKNOWN_LEADER_EPOCH',
-    `this gateway has not heard of leader epoch ${said} of ${topic.name}-${partition} yet, it knows ${leaderEpoch}: retry`,
-    { topic: topic.name, partition, said, current: leaderEpoch },
-  );
 }

@@ -1,0 +1,2 @@
+export { FollowedView } from './followed-view.js';
+export type { FollowedViewParts } from './followed-view.js';

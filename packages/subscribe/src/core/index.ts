@@ -1,0 +1,3 @@
+export { Subscription } from './subscription.js';
+export { keyOf } from './types.js';
+export type * from './types.js';
