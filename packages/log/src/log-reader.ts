@@ -17,7 +17,7 @@ import { decodeSegmentEnd } from './segment-end.js';
 import { nameOf } from './storage-errors.js';
 import { contiguousBatches, CorruptEntry, readBatches } from './stored-batches.js';
 import type { LogTail } from './tail-cache.js';
-import { findMaxTimestamp, findTimestamp } from './timestamp-lookup.js';
+import { findAtOrAfter, findMaxTimestamp, findTimestamp } from './timestamp-lookup.js';
 import type { LookupSource } from './timestamp-lookup.js';
 import type { ReadRequest, ReadResult, TimestampAndOffset, TopicPartition, VerifyReport } from './types.js';
 
@@ -80,6 +80,19 @@ export class LogReader {
   async offsetForTimestamp(timestamp: number, maxOffset: number): Promise<TimestampAndOffset | undefined> {
     this.options.health.mustBeUsable();
     return findTimestamp(this.#lookupSource(), timestamp, Math.min(maxOffset, this.options.state().logEndOffset));
+  }
+
+  async recordAtOrAfter(offset: number, maxOffset: number): Promise<TimestampAndOffset | undefined> {
+    this.options.health.mustBeUsable();
+    const { logStartOffset, logEndOffset } = this.options.state();
+    const from = Math.max(offset, logStartOffset);
+    try {
+      return await findAtOrAfter(this.#lookupSource(), from, Math.min(maxOffset, logEndOffset));
+    } catch (error) {
+      // What was looked for is deleted meanwhile: then the first record is a later one.
+      if (this.options.health.offline !== undefined || this.options.state().logStartOffset <= from) throw error;
+      return this.recordAtOrAfter(offset, maxOffset);
+    }
   }
 
   async offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined> {

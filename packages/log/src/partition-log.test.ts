@@ -475,6 +475,29 @@ describe('looking up', () => {
       });
     });
 
+    it('finds the record at an offset, or the first behind it', async () => {
+      world = withoutMemory();
+      const log = await world.open({ segmentBytes });
+      const find = (offset: number, maxOffset = 1e9) => log.recordAtOrAfter(offset, { maxOffset });
+      expect(await find(0)).toBeUndefined();
+      world.append(log, ['0', '1', '2'], { timestamps: [T + 10, -1, T + 20], leaderEpoch: 4 });
+      log.appendAsLeader(marker(T + 35), { leaderEpoch: 5, now: T, origin: 'coordinator' });
+      for (let offset = 4; offset < 30; offset++) {
+        world.append(log, [String(offset)], { timestamps: [T + offset], leaderEpoch: 6 });
+      }
+      await log.whenStable();
+      expect(await find(0)).toEqual({ offset: 0, timestamp: T + 10, leaderEpoch: 4 });
+      expect(await find(1)).toEqual({ offset: 1, timestamp: -1, leaderEpoch: 4 });
+      expect(await find(2)).toEqual({ offset: 2, timestamp: T + 20, leaderEpoch: 4 });
+      // A marker is no record.
+      expect(await find(3)).toEqual({ offset: 4, timestamp: T + 4, leaderEpoch: 6 });
+      for (let offset = 4; offset < 30; offset++) expect((await find(offset))?.timestamp).toBe(T + offset);
+      expect(await find(30)).toBeUndefined();
+      expect(await find(29, 29)).toBeUndefined();
+      await log.deleteRecordsBefore(7);
+      expect((await find(0))?.offset).toBe(7);
+    });
+
     it('finds the first record with the largest timestamp', async () => {
       const log = await world.open({ segmentBytes });
       expect(await log.offsetOfMaxTimestamp()).toBeUndefined();

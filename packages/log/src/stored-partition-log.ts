@@ -273,6 +273,13 @@ export class StoredPartitionLog implements PartitionLog {
     return this.#reader.offsetForTimestamp(timestamp, options.maxOffset);
   }
 
+  recordAtOrAfter(
+    offset: number,
+    { maxOffset }: { readonly maxOffset: number },
+  ): Promise<TimestampAndOffset | undefined> {
+    return this.#reader.recordAtOrAfter(offset, maxOffset);
+  }
+
   offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined> {
     return this.#reader.offsetOfMaxTimestamp();
   }

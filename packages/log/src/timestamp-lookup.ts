@@ -1,6 +1,7 @@
 /**
  * Finds records by timestamp: the segment by its summary, the place in it by its time index, the
- * batch by its header, the record by decoding that one batch. Control batches are passed over.
+ * batch by its header, the record by decoding that one batch; and the record at an offset, or the next
+ * where compaction has left none. Control batches are passed over.
  */
 import { readBatchHeader, RecordReader } from '@barnabas/protocol';
 import type { StoredRecord } from '@barnabas/protocol';
@@ -19,6 +20,8 @@ export interface LookupSource {
 }
 
 const READ_BYTES = 1024 * 1024;
+/** The first batch has the record, but for what compaction and transactions leave behind. */
+const NEAR_READ_BYTES = 16 * 1024;
 
 /** The first record at or after the timestamp. */
 export async function findTimestamp(
@@ -34,6 +37,15 @@ export async function findTimestamp(
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** The first record at or after the offset, which is not below the log start. */
+export function findAtOrAfter(
+  log: Pick<LookupSource, 'read'>,
+  offset: number,
+  maxOffset: number,
+): Promise<TimestampAndOffset | undefined> {
+  return scan(log, offset, maxOffset, Number.NEGATIVE_INFINITY, NEAR_READ_BYTES);
 }
 
 /** The first of the records with the largest timestamp. */
@@ -63,13 +75,14 @@ async function maxOfSegment(log: LookupSource, segment: SegmentSummary): Promise
 }
 
 async function scan(
-  log: LookupSource,
+  log: Pick<LookupSource, 'read'>,
   from: number,
   maxOffset: number,
   timestamp: number,
+  maxBytes = READ_BYTES,
 ): Promise<TimestampAndOffset | undefined> {
   for (let offset = from; offset < maxOffset; ) {
-    const { batches, nextOffset } = await log.read({ offset, maxOffset, maxBytes: READ_BYTES, minOneBatch: true });
+    const { batches, nextOffset } = await log.read({ offset, maxOffset, maxBytes, minOneBatch: true });
     for (const batch of batches) {
       const found = findInBatch(batch, from, timestamp);
       if (found !== undefined) return found;

@@ -137,6 +137,8 @@ export interface PartitionLog extends TopicPartition {
     timestamp: number,
     options: { readonly maxOffset: number },
   ): Promise<TimestampAndOffset | undefined>;
+  /** The first record at or after the offset, below maxOffset, wherever the log starts; undefined when there is none. */
+  recordAtOrAfter(offset: number, options: { readonly maxOffset: number }): Promise<TimestampAndOffset | undefined>;
   /** The record with the largest timestamp, the first of them if there are several. */
   offsetOfMaxTimestamp(): Promise<TimestampAndOffset | undefined>;
   /** Where the largest epoch that is not above the given one ends; undefined when the log knows of none. */

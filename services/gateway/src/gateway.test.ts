@@ -63,6 +63,19 @@ test('asks each leader for its offsets, and puts answers and errors in order', a
   ]);
 });
 
+test('asks for no offsets of a partition whose leader it has not heard of yet', async () => {
+  cluster = await new TestCluster().start(1);
+  cluster.controller.createTopic('clicks', [1]);
+  cluster.broker(1).append('clicks', 0, batchOf('a', 'b'));
+  const ask = async (currentLeaderEpoch: number) => {
+    const entries = [{ topic: 'clicks', partition: 0, spec: { $case: 'atOffset' as const, atOffset: 1 } }];
+    const request = { entries: entries.map((entry) => ({ ...entry, currentLeaderEpoch })), isolationLevel: 0 };
+    return (await cluster.log.listOffsets(request)).results[0];
+  };
+  expect(await ask(-1)).toMatchObject({ offset: 1, error: undefined });
+  expect((await ask(9))?.error?.code).toBe(code('UNKNOWN_LEADER_EPOCH'));
+});
+
 test('says LEADER_NOT_AVAILABLE when nobody leads in the caller’s time', async () => {
   cluster = await new TestCluster().start(1);
   cluster.controller.createTopic('clicks', [-1]);

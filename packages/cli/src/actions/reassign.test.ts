@@ -138,7 +138,11 @@ describe('throttles', () => {
   test('stay on brokers while others move', async () => {
     await reassign('execute', '--plan', fileOf(plan(['b', 0, [3, 2]])), '--throttle', '5');
     const file = fileOf(plan(['a', 0, [3, 2]]));
-    await reassign('execute', '--plan', file, '--throttle', '7');
+    const beside = ['execute', '--plan', file, '--throttle', '7'];
+    const refused = await reassign(...beside);
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('or add --additional')]);
+    expect([replicasOf('a', 0), await configsOf('topic', 'a')]).toEqual([[1, 2], []]);
+    expect((await reassign(...beside, '--additional')).code).toBe(0);
     cli.cluster.replicas.completeReassignments(cli.partition('a', 0));
     expect((await reassign('verify', '--plan', file)).code).toBe(0);
     expect([await configsOf('topic', 'a'), await configsOf('broker', '3')]).toEqual([
@@ -155,6 +159,25 @@ describe('throttles', () => {
     expect(code).toBe(1);
     expect([await configsOf('topic', 'a'), await configsOf('broker', '3')]).toEqual([[], []]);
   });
+});
+
+test('a throttle counts what moves of the same topic already', async () => {
+  await reassign('execute', '--plan', fileOf(plan(['a', 1, [3, 1]])), '--throttle', '5');
+  await reassign('execute', '--plan', fileOf(plan(['a', 0, [3, 2]])), '--throttle', '7', '--additional');
+  expect(await configsOf('topic', 'a')).toEqual([
+    'follower.replication.throttled.replicas=0:3,1:3',
+    'leader.replication.throttled.replicas=0:1,0:2,1:1,1:2',
+  ]);
+});
+
+test('the throttle of a plan under way is changed by executing it again, in addition', async () => {
+  const file = fileOf(plan(['a', 0, [3, 2]]));
+  await reassign('execute', '--plan', file, '--throttle', '5');
+  expect((await reassign('execute', '--plan', file, '--throttle', '50')).code).toBe(1);
+  expect(await configsOf('broker', '3')).toContain('leader.replication.throttled.rate=5');
+  expect((await reassign('execute', '--plan', file, '--throttle', '50', '--additional')).code).toBe(0);
+  expect(await configsOf('broker', '3')).toContain('leader.replication.throttled.rate=50');
+  expect((await reassign('list')).out).toMatch(/a +0 +3,2,1 +3 +1\n/);
 });
 
 test('--wait ends when nothing moves any more; a person sees a bar meanwhile', async () => {
@@ -189,7 +212,7 @@ test('Ctrl-C ends the waiting and not the reassignment', async () => {
 test('cancel takes back what is under way, of a plan or all', async () => {
   const file = fileOf(plan(['a', 0, [3, 2]]));
   await reassign('execute', '--plan', file, '--throttle', '9');
-  await reassign('execute', '--plan', fileOf(plan(['b', 0, [3, 2]])));
+  await reassign('execute', '--additional', '--plan', fileOf(plan(['b', 0, [3, 2]])));
   expect((await reassign('cancel', '--plan', fileOf(plan(['a', 0, [3, 2]])))).out).toBe('cancelled 1 reassignment\n');
   expect([replicasOf('a', 0), replicasOf('b', 0)]).toEqual([
     [1, 2],

@@ -5,13 +5,14 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { PartialFailureError } from '@barnabas/client';
-import type { Admin, TopicDescription } from '@barnabas/client';
+import type { Admin, OngoingReassignment, TopicDescription } from '@barnabas/client';
 import type { Action, CommandContext } from '../command-context.js';
 import { CliError, EXIT_FAILED, EXIT_OK, UsageError, hasCode } from '../errors.js';
 import { formatPlan, parsePlan } from '../reassign/plan-file.js';
 import { movedReplicas, planReassignment } from '../reassign/planner.js';
 import type { PartitionReplicas } from '../reassign/planner.js';
 import { throttlesFor, withoutThrottles } from '../reassign/throttles.js';
+import type { Move } from '../reassign/throttles.js';
 import { formatTable } from '../terminal/table.js';
 import { count } from '../text/quantities.js';
 import { waitUntilDone } from './wait.js';
@@ -64,6 +65,7 @@ export const generate: Action<GenerateFlags> = async (context, _args, flags) => 
 
 interface ExecuteFlags extends PlanFlags, WaitFlags {
   readonly throttle?: number;
+  readonly additional?: boolean;
   readonly forbidReplicationFactorChange?: boolean;
 }
 
@@ -82,9 +84,12 @@ export const execute: Action<ExecuteFlags> = async (context, _args, flags) => {
   return context.withClient(async (client) => {
     const admin = client.admin();
     const before = await currentPlaces(admin, plan);
-    const moves = plan.map((one) => ({ ...one, before: before.get(nameOf(one))?.replicas ?? missing(one) }));
+    const moves = plan.map((one) => ({ ...one, before: (before.get(nameOf(one)) ?? missing(one)).settled }));
+    const ongoing = await admin.listPartitionReassignments();
+    if (flags.additional !== true) mustBeAlone(ongoing);
     if (flags.throttle !== undefined) {
-      await admin.incrementalAlterConfigs(throttlesFor(moves, flags.throttle));
+      const throttled = [...moves, ...besides(plan, ongoing)];
+      await admin.incrementalAlterConfigs(throttlesFor(throttled, flags.throttle));
     }
     const { forbidReplicationFactorChange = false } = flags;
     try {
@@ -103,6 +108,29 @@ export const execute: Action<ExecuteFlags> = async (context, _args, flags) => {
     return EXIT_OK;
   });
 };
+
+/** As Kafka's tool does: who does not know of other moves would be surprised by what they take of disks and network. */
+function mustBeAlone(ongoing: readonly OngoingReassignment[]): void {
+  if (ongoing.length === 0) return;
+  const advice = 'wait until they are done ("barnabas reassign list"), or add --additional to begin these beside them';
+  throw new CliError(
+    `${count(ongoing.length, 'partition')} moving already: ${advice}, which also changes the throttle of a plan that is under way`,
+  );
+}
+
+/** Moves under way beside the plan, of its topics: a topic lists all of its throttled replicas in one value. */
+function besides(plan: readonly PartitionReplicas[], ongoing: readonly OngoingReassignment[]): readonly Move[] {
+  const topics = new Set(plan.map(({ topic }) => topic));
+  const planned = new Set(plan.map(nameOf));
+  return ongoing
+    .filter((one) => topics.has(one.topic) && !planned.has(nameOf(one)))
+    .map(({ topic, partition, replicas, addingReplicas, removingReplicas }) => ({
+      topic,
+      partition,
+      replicas: replicas.filter((id) => !removingReplicas.includes(id)),
+      before: replicas.filter((id) => !addingReplicas.includes(id)),
+    }));
+}
 
 interface VerifyFlags extends PlanFlags, WaitFlags {}
 
@@ -274,6 +302,8 @@ async function currentPlaces(admin: Admin, plan: readonly PartitionReplicas[]): 
 
 interface Place extends PartitionReplicas {
   readonly isMoving: boolean;
+  /** Those of the replicas that no move has added: where the data comes from. */
+  readonly settled: readonly number[];
 }
 
 function placesOf({ name, partitions }: TopicDescription): readonly Place[] {
@@ -282,6 +312,7 @@ function placesOf({ name, partitions }: TopicDescription): readonly Place[] {
     partition,
     replicas,
     isMoving: addingReplicas.length + removingReplicas.length > 0,
+    settled: replicas.filter((id) => !addingReplicas.includes(id)),
   }));
 }
 

@@ -29,6 +29,7 @@ export function addReassignCommands(program: Command, run: Run): void {
       'bytes a second that each broker may copy for it; verify removes the limit',
       wholeNumber(1),
     )
+    .option('--additional', 'also while other moves are under way; of the same plan, to change its throttle')
     .option('--forbid-replication-factor-change', 'refuse a plan that changes the number of replicas')
     .action(run(async () => (await actions()).execute));
   planned(

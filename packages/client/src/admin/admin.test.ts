@@ -102,10 +102,21 @@ test('offsets are found at both ends and by time, and records deleted', async ()
   const producer = harness.client.producer({ lingerMs: 0 });
   const sent = [30, 10, 20].map((timestamp) => producer.send({ topic: 't', partition: 0, value: 'v', timestamp }));
   await harness.run(Promise.all(sent));
-  const specs = ['earliest', 'latest', 'max-timestamp', { timestamp: 15 }, { timestamp: 99 }] as const;
+  const byTime = [{ timestamp: 15 }, { timestamp: 99 }] as const;
+  const specs = ['earliest', 'latest', 'max-timestamp', ...byTime, { atOffset: 1 }, { atOffset: 3 }] as const;
   const questions = specs.map((spec) => ({ topic: 't', partition: 0, spec }));
   const found = await harness.run(admin.listOffsets(questions));
-  expect(found.map(({ offset }) => offset)).toEqual([0, 3, 0, 0, -1]);
+  expect(found.map(({ offset, timestamp }) => [offset, timestamp])).toEqual([
+    ...[
+      [0, -1],
+      [3, -1],
+      [0, 30],
+      [0, 30],
+      [-1, -1],
+      [1, 10],
+      [-1, -1],
+    ],
+  ]);
   expect(await harness.run(admin.deleteRecords([{ topic: 't', partition: 0, beforeOffset: 2 }]))).toEqual([
     { topic: 't', partition: 0, logStartOffset: 2 },
   ]);

@@ -20,9 +20,24 @@ interface EntryResult {
 
 export interface LeaderCall<Entry extends TopicPartition, Result extends EntryResult> {
   readonly entries: readonly Entry[];
-  /** Answers in the order of the entries. */
-  readonly send: (channel: Channel, entries: Entry[], options: CallOptions) => Promise<readonly Result[]>;
+  /**
+   * Answers in the order of the entries. `leaderEpochs` has the epoch in which each partition is believed
+   * to be led there, for calls that carry it: a leader of the past refuses them.
+   */
+  readonly send: (
+    channel: Channel,
+    entries: Entry[],
+    options: CallOptions,
+    leaderEpochs: readonly number[],
+  ) => Promise<readonly Result[]>;
   readonly timeoutMs: number;
+}
+
+/** What goes to one node in one round. */
+interface LeaderGroup<Entry> {
+  readonly endpoint: Endpoint;
+  readonly entries: Entry[];
+  readonly leaderEpochs: number[];
 }
 
 /** The answers, or what went wrong with each, in the order of the entries. */
@@ -82,21 +97,23 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
   }
 
   async #round(): Promise<void> {
-    const groups = new Map<string, { readonly endpoint: Endpoint; readonly entries: Entry[] }>();
+    const groups = new Map<string, LeaderGroup<Entry>>();
     for (const entry of this.#open) {
       const endpoint = this.#router.leader(entry.topic, entry.partition);
       if (endpoint === undefined) continue;
-      const group = groups.get(endpoint.address);
-      if (group === undefined) groups.set(endpoint.address, { endpoint, entries: [entry] });
-      else group.entries.push(entry);
+      const group = groups.get(endpoint.address) ?? { endpoint, entries: [], leaderEpochs: [] };
+      groups.set(endpoint.address, group);
+      group.entries.push(entry);
+      group.leaderEpochs.push(endpoint.leaderEpoch);
     }
-    await Promise.all([...groups.values()].map(({ endpoint, entries }) => this.#ask(endpoint, entries)));
+    await Promise.all([...groups.values()].map((group) => this.#ask(group)));
   }
 
-  async #ask(endpoint: Endpoint, entries: Entry[]): Promise<void> {
+  async #ask({ endpoint, entries, leaderEpochs }: LeaderGroup<Entry>): Promise<void> {
     const timeoutMs = Math.max(1, Math.min(this.#deadlineMs - this.#now(), this.#router.options.requestTimeoutMs));
     try {
-      const results = await this.#call.send(this.#router.channel(endpoint.address), entries, { timeoutMs });
+      const channel = this.#router.channel(endpoint.address);
+      const results = await this.#call.send(channel, entries, { timeoutMs }, leaderEpochs);
       this.#router.reportAnswer(endpoint);
       entries.forEach((entry, index) => this.#take(endpoint, entry, results[index]));
     } catch (thrown) {

@@ -1,7 +1,7 @@
 /** Leaders directly, through a gateway, and around addresses that cannot be reached. */
 import type { Logger } from '@barnabas/common';
 import { silentLogger } from '@barnabas/common';
-import type { BarnabasError } from '@barnabas/protocol';
+import type { BarnabasError, v1 } from '@barnabas/protocol';
 import { BarnabasClient } from '../client.js';
 import type { ClientOptions } from '../options/client-options.js';
 import { GATEWAY_ID, Harness, onMethod, settle } from '../testing/index.js';
@@ -149,6 +149,20 @@ describe('calls to leaders', () => {
     await settle(20);
     harness.cluster.thawMetadata();
     expect((await harness.run(asking))[0]?.offset).toBe(0);
+  });
+
+  test('say which leader they are meant for, and are not answered by one of the past', async () => {
+    start();
+    harness.cluster.moveLeader('t', 0, 2);
+    const epochs: (number | undefined)[] = [];
+    harness.cluster.intercept(({ method, message }) => {
+      if (method !== 'ListOffsets') return undefined;
+      epochs.push((message as v1.ListOffsetsRequest).entries[0]?.currentLeaderEpoch);
+      return epochs.length === 1 ? { kind: 'error', error: 'UNKNOWN_LEADER_EPOCH' } : undefined;
+    });
+    const asking = harness.client.admin().listOffsets([{ topic: 't', partition: 0, spec: 'latest' }]);
+    expect((await harness.run(asking))[0]?.offset).toBe(0);
+    expect(epochs).toEqual([1, 1]);
   });
 
   test('give up at their time', async () => {

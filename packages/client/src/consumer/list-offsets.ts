@@ -1,11 +1,19 @@
-/** Offsets by end or by time, from each partition's leader: for consumers and admin alike. */
+/** Offsets by end, by time or at an offset, from each partition's leader: for consumers and admin alike. */
 import { BarnabasError, v1 } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import { callLeaders } from '../cluster/leader-calls.js';
 import type { OffsetAndTimestamp, TopicPartition } from '../records.js';
 
-/** Which offset: an end, the record with the greatest timestamp (KIP-734), or the first at or after a time. */
-export type OffsetSpec = 'earliest' | 'latest' | 'max-timestamp' | { readonly timestamp: number };
+/**
+ * Which offset: an end, the record with the greatest timestamp (KIP-734), or the first record at or after
+ * a time or an offset.
+ */
+export type OffsetSpec =
+  | 'earliest'
+  | 'latest'
+  | 'max-timestamp'
+  | { readonly timestamp: number }
+  | { readonly atOffset: number };
 
 export interface OffsetQuestion extends TopicPartition {
   readonly spec: OffsetSpec;
@@ -28,8 +36,9 @@ export async function listOffsets(
   const results = await callLeaders(router, {
     entries: questions,
     timeoutMs,
-    send: async (channel, entries, options) => {
-      const request = { entries: entries.map(toEntry), isolationLevel };
+    send: async (channel, entries, options, leaderEpochs) => {
+      const asked = entries.map((entry, index) => toEntry(entry, leaderEpochs[index]));
+      const request = { entries: asked, isolationLevel };
       return (await channel.client(v1.LogServiceDefinition).listOffsets(request, options)).results;
     },
   });
@@ -41,8 +50,8 @@ export async function listOffsets(
   });
 }
 
-function toEntry({ topic, partition, spec }: OffsetQuestion): v1.ListOffsetsEntry {
-  return { topic, partition, spec: toSpec(spec) };
+function toEntry({ topic, partition, spec }: OffsetQuestion, currentLeaderEpoch = -1): v1.ListOffsetsEntry {
+  return { topic, partition, spec: toSpec(spec), currentLeaderEpoch };
 }
 
 function toSpec(spec: OffsetSpec): v1.ListOffsetsEntry['spec'] {
@@ -54,6 +63,7 @@ function toSpec(spec: OffsetSpec): v1.ListOffsetsEntry['spec'] {
     case 'max-timestamp':
       return { $case: 'maxTimestamp', maxTimestamp: true };
     default:
+      if ('atOffset' in spec) return { $case: 'atOffset', atOffset: spec.atOffset };
       return { $case: 'timestampMs', timestampMs: spec.timestamp };
   }
 }

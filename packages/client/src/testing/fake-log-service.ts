@@ -35,7 +35,9 @@ function listOffsets(node: FakeNode, find: FindPartition, request: v1.ListOffset
     results: request.entries.map((entry) => {
       const { topic, partition } = entry;
       try {
-        const { offset, timestampMs } = findOffset(find(node, topic, partition), entry);
+        const found = find(node, topic, partition);
+        checkEpoch(found, entry);
+        const { offset, timestampMs } = findOffset(found, entry);
         return { topic, partition, offset, timestampMs, leaderEpoch: -1, error: undefined };
       } catch (error) {
         const nothing = { offset: -1, timestampMs: -1, leaderEpoch: -1 };
@@ -43,6 +45,11 @@ function listOffsets(node: FakeNode, find: FindPartition, request: v1.ListOffset
       }
     }),
   };
+}
+
+function checkEpoch({ leaderEpoch }: FakePartition, { currentLeaderEpoch = -1 }: v1.ListOffsetsEntry): void {
+  if (currentLeaderEpoch <= leaderEpoch) return;
+  throw new BarnabasError('UNKNOWN_LEADER_EPOCH', `epoch ${currentLeaderEpoch} is not known here`);
 }
 
 function findOffset(partition: FakePartition, { spec }: v1.ListOffsetsEntry): { offset: number; timestampMs: number } {
@@ -58,6 +65,10 @@ function findOffset(partition: FakePartition, { spec }: v1.ListOffsetsEntry): { 
     case 'maxTimestamp': {
       const records = [...partition.records()].sort((left, right) => right.timestamp - left.timestamp);
       return { offset: records[0]?.offset ?? -1, timestampMs: records[0]?.timestamp ?? -1 };
+    }
+    case 'atOffset': {
+      const found = partition.records().find(({ offset }) => offset >= spec.atOffset);
+      return { offset: found?.offset ?? -1, timestampMs: found?.timestamp ?? -1 };
     }
     case undefined:
       throw new BarnabasError('INVALID_REQUEST', 'which offset?');

@@ -328,6 +328,7 @@ test('sizes and the largest timestamp are those of what is left, also after open
   expect(at.log.sizeInBytes).toBe(after);
   expect(await at.log.offsetOfMaxTimestamp()).toMatchObject({ offset: 2, timestamp: 7_000 });
   expect(await at.log.offsetForTimestamp(4_000, { maxOffset: 3 })).toMatchObject({ offset: 1 });
+  expect(await at.log.recordAtOrAfter(0, { maxOffset: 3 })).toMatchObject({ offset: 1, timestamp: 5_000 });
   expect(await at.log.offsetForTimestamp(6_000, { maxOffset: 3 })).toMatchObject({ offset: 2 });
 });
 

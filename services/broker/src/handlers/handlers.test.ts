@@ -51,6 +51,38 @@ describe('ListOffsets', () => {
     expect(await find({ $case: 'timestampMs', timestampMs: 400 })).toMatchObject({ offset: 1 });
   });
 
+  it('finds the record at an offset, or the first behind it, with its time', async () => {
+    const at = (atOffset: number) => find({ $case: 'atOffset', atOffset });
+    expect(await at(0)).toMatchObject({ offset: -1, timestampMs: -1, leaderEpoch: -1 });
+    await produce([100, 300, 200]);
+    expect(await at(0)).toMatchObject({ offset: 0, timestampMs: 100, leaderEpoch: 0, error: undefined });
+    expect(await at(2)).toMatchObject({ offset: 2, timestampMs: 200 });
+    expect(await at(3)).toMatchObject({ offset: -1, timestampMs: -1 });
+    expect(errorCodeOf((await at(-1)).error)).toBe('INVALID_REQUEST');
+    await broker.log.deleteRecords({ entries: [{ topic: 'orders', partition: 0, beforeOffset: 1 }] });
+    expect(await at(0)).toMatchObject({ offset: 1, timestampMs: 300 });
+  });
+
+  it('finds no record at an offset that is not committed', async () => {
+    await produce([100]);
+    const release = broker.store(broker.logs?.logs()[0]?.topicId ?? '').stallWrites();
+    const answer = produce([500]);
+    await eventually(() => broker.logs?.logs()[0]?.logEndOffset === 2, 'the second is appended');
+    expect(await find({ $case: 'atOffset', atOffset: 1 })).toMatchObject({ offset: -1 });
+    release();
+    await answer;
+    expect(await find({ $case: 'atOffset', atOffset: 1 })).toMatchObject({ offset: 1, timestampMs: 500 });
+  });
+
+  it('refuses a client that knows a later leader, and serves one that knows an earlier', async () => {
+    const latest = { $case: 'latest' as const, latest: true };
+    const { error } = await find(latest, { currentLeaderEpoch: 1 });
+    expect(errorCodeOf(error)).toBe('UNKNOWN_LEADER_EPOCH');
+    for (const currentLeaderEpoch of [0, -1]) {
+      expect(await find(latest, { currentLeaderEpoch })).toMatchObject({ offset: 0, error: undefined });
+    }
+  });
+
   it('answers each entry for itself', async () => {
     const latest = { $case: 'latest' as const, latest: true };
     expect(errorCodeOf((await find(latest, { topic: 'missing' })).error)).toBe('UNKNOWN_TOPIC_OR_PARTITION');

@@ -1,10 +1,12 @@
 /**
- * LogService/ListOffsets: offsets by time, or at the ends of partitions. Only what is below the high
- * watermark can be found. READ_COMMITTED makes `latest` the last stable offset.
+ * LogService/ListOffsets: offsets by time, at the ends of partitions, or of the first record at or after
+ * one. Only what is below the high watermark can be found. READ_COMMITTED makes `latest` the last stable
+ * offset.
  *
  * The call fails with INVALID_REQUEST for too many entries. Each entry has its own error: those of
- * leader-lookup.ts, INVALID_REQUEST (no spec, a negative time), KAFKA_STORAGE_ERROR, OFFSET_NOT_AVAILABLE
- * (a new leader does not know yet what is committed: anything but earliest, which it does know; KIP-207).
+ * leader-lookup.ts, UNKNOWN_LEADER_EPOCH (the client knows of a later leader), INVALID_REQUEST (no spec,
+ * a negative time or offset), KAFKA_STORAGE_ERROR, OFFSET_NOT_AVAILABLE (a new leader does not know yet
+ * what is committed: anything but earliest, which it does know; KIP-207).
  */
 import { InvariantError } from '@barnabas/common';
 import type { PartitionLog, TimestampAndOffset } from '@barnabas/log';
@@ -36,9 +38,13 @@ async function answer(
   isolationLevel: v1.IsolationLevel,
   { lookup, driver }: PartitionAccess,
 ): Promise<v1.ListOffsetsResult> {
-  const { topic, partition } = entry;
+  const { topic, partition, currentLeaderEpoch = -1 } = entry;
   try {
     const replica = lookup.partition(topic, partition);
+    // A client that knows an older epoch only is served all the same: this leader is the newer one.
+    if (currentLeaderEpoch > replica.leaderEpoch) {
+      throw refusals.unknownLeaderEpoch(replica, currentLeaderEpoch, replica.leaderEpoch);
+    }
     const log = await driver.openLog(replica);
     const found = await find(entry, isolationLevel, replica, log);
     const { offset, timestamp, leaderEpoch } = found ?? NOTHING;
@@ -50,6 +56,7 @@ async function answer(
   }
 }
 
+const NO_SPEC = 'an entry asks for earliest, latest, timestamp_ms, max_timestamp or at_offset';
 const NOTHING: TimestampAndOffset = { offset: -1, timestamp: -1, leaderEpoch: -1 };
 
 async function find(
@@ -73,8 +80,11 @@ async function find(
       return log.offsetForTimestamp(spec.timestampMs, { maxOffset: limit });
     case 'maxTimestamp':
       return belowLimit(await log.offsetOfMaxTimestamp(), limit);
+    case 'atOffset':
+      if (spec.atOffset < 0) throw new BarnabasError('INVALID_REQUEST', 'at_offset must not be negative');
+      return log.recordAtOrAfter(spec.atOffset, { maxOffset: limit });
     case undefined:
-      throw new BarnabasError('INVALID_REQUEST', 'an entry asks for earliest, latest, timestamp_ms or max_timestamp');
+      throw new BarnabasError('INVALID_REQUEST', NO_SPEC);
   }
 }
 

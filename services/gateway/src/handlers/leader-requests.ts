@@ -4,14 +4,15 @@
  *
  * The calls fail with INVALID_REQUEST for too many entries. Each entry has its own error:
  * INVALID_TOPIC_EXCEPTION, UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST, OFFSET_OUT_OF_RANGE (deletion
- * above the high watermark), LEADER_NOT_AVAILABLE when no leader answers in time, KAFKA_STORAGE_ERROR.
+ * above the high watermark), UNKNOWN_LEADER_EPOCH (ListOffsets: the client knows a later leader than this
+ * gateway), LEADER_NOT_AVAILABLE when no leader answers in time, KAFKA_STORAGE_ERROR.
  */
 import { callLeaders } from '@barnabas/client';
-import type { ClusterRouter } from '@barnabas/client';
+import type { ClusterRouter, LeaderCall, TopicMetadata } from '@barnabas/client';
 import { BarnabasError, errorToProto, v1 } from '@barnabas/protocol';
 import type { CallContext } from '@barnabas/rpc';
 import type { FollowedView } from '@barnabas/subscribe/cluster';
-import { checkPartition } from '../cluster/checks.js';
+import { checkNotBehind, checkPartition } from '../cluster/checks.js';
 import { timeToTry } from './deadline.js';
 
 const MAX_ENTRIES = 10_000;
@@ -28,9 +29,11 @@ export async function listOffsets(
 ): Promise<v1.ListOffsetsResponse> {
   const { entries, isolationLevel } = request;
   const outcomes = await ask(parts, entries, context, {
-    send: async (channel, part, options) => {
+    check: ({ partition, currentLeaderEpoch }, known) => checkNotBehind(known, partition, currentLeaderEpoch),
+    send: async (channel, part, options, leaderEpochs) => {
       const leader = channel.client(v1.LogServiceDefinition);
-      return (await leader.listOffsets({ entries: part, isolationLevel }, options)).results;
+      const asked = part.map((entry, index) => ({ ...entry, currentLeaderEpoch: leaderEpochs[index] }));
+      return (await leader.listOffsets({ entries: asked, isolationLevel }, options)).results;
     },
   });
   const results = outcomes.map((outcome, index) => {
@@ -61,10 +64,15 @@ export async function deleteRecords(
   return { results };
 }
 
-type LeaderCallOf<Entry extends PartitionEntry, Result extends { readonly error?: v1.Error | undefined }> = Pick<
-  Parameters<typeof callLeaders<Entry, Result>>[1],
-  'send'
->;
+interface LeaderCallOf<Entry extends PartitionEntry, Result extends EntryResult>
+  extends Pick<LeaderCall<Entry, Result>, 'send'> {
+  /** Throws if this gateway cannot ask for the entry now; the partition exists. */
+  readonly check?: (entry: Entry, topic: TopicMetadata) => void;
+}
+
+interface EntryResult {
+  readonly error?: v1.Error | undefined;
+}
 
 interface PartitionEntry {
   readonly topic: string;
@@ -72,25 +80,31 @@ interface PartitionEntry {
 }
 
 /** The outcome of each entry, in order. Those that name no partition that exists are never asked of anybody. */
-async function ask<Entry extends PartitionEntry, Result extends { readonly error?: v1.Error | undefined }>(
+async function ask<Entry extends PartitionEntry, Result extends EntryResult>(
   { router, view }: LeaderRequestParts,
   entries: readonly Entry[],
   context: Pick<CallContext, 'timeoutMs'>,
-  { send }: LeaderCallOf<Entry, Result>,
+  { check, send }: LeaderCallOf<Entry, Result>,
 ): Promise<(Result | BarnabasError)[]> {
   if (entries.length > MAX_ENTRIES) {
     throw new BarnabasError('INVALID_REQUEST', `a request has at most ${MAX_ENTRIES} entries: split it`);
   }
-  const refusals = entries.map((entry) => refusal(view, entry));
+  const refusals = entries.map((entry) => refusal(view, entry, check));
   const asked = entries.filter((_, index) => refusals[index] === undefined);
   const call = { entries: asked, send, timeoutMs: timeToTry(context) };
   const answers = (await callLeaders<Entry, Result>(router, call)).values();
   return refusals.map((refused) => refused ?? (answers.next().value as Result | BarnabasError));
 }
 
-function refusal(view: FollowedView, { topic, partition }: PartitionEntry): BarnabasError | undefined {
+function refusal<Entry extends PartitionEntry>(
+  view: FollowedView,
+  entry: Entry,
+  check: ((entry: Entry, topic: TopicMetadata) => void) | undefined,
+): BarnabasError | undefined {
   try {
-    checkPartition(view.knownTopic(topic), partition);
+    const topic = view.knownTopic(entry.topic);
+    checkPartition(topic, entry.partition);
+    check?.(entry, topic);
     return undefined;
   } catch (error) {
     if (error instanceof BarnabasError) return error;

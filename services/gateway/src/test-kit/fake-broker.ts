@@ -267,6 +267,10 @@ export class FakeBroker {
         const records = log.batches.flatMap(({ bytes }) => decodeRecords(bytes));
         return records.find(({ timestamp }) => timestamp >= timestampMs)?.offset ?? -1;
       }
+      case 'atOffset': {
+        const at = Math.max(spec.atOffset, log.logStartOffset);
+        return at < log.endOffset ? at : -1;
+      }
       case 'latest':
       case 'maxTimestamp':
       case undefined:

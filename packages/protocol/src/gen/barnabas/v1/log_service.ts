@@ -297,7 +297,14 @@ export interface ListOffsetsEntry {
     | { $case: "latest"; latest: boolean }
     | { $case: "timestampMs"; timestampMs: number }
     | { $case: "maxTimestamp"; maxTimestamp: boolean }
+    | { $case: "atOffset"; atOffset: number }
     | undefined;
+  /**
+   * The highest leader epoch of the partition that the client knows; absent or -1 if none. A server
+   * that knows only lower ones is behind, and would answer of a log that is not the partition's any
+   * more: it refuses the entry with UNKNOWN_LEADER_EPOCH (KIP-320).
+   */
+  currentLeaderEpoch?: number | undefined;
 }
 
 /** Answers. */
@@ -1792,7 +1799,7 @@ export const ListOffsetsRequest = {
 };
 
 function createBaseListOffsetsEntry(): ListOffsetsEntry {
-  return { topic: "", partition: 0, spec: undefined };
+  return { topic: "", partition: 0, spec: undefined, currentLeaderEpoch: undefined };
 }
 
 export const ListOffsetsEntry = {
@@ -1816,6 +1823,12 @@ export const ListOffsetsEntry = {
       case "maxTimestamp":
         writer.uint32(48).bool(message.spec.maxTimestamp);
         break;
+      case "atOffset":
+        writer.uint32(56).int64(message.spec.atOffset);
+        break;
+    }
+    if (message.currentLeaderEpoch !== undefined) {
+      writer.uint32(64).int32(message.currentLeaderEpoch);
     }
     return writer;
   },
@@ -1869,6 +1882,20 @@ export const ListOffsetsEntry = {
 
           message.spec = { $case: "maxTimestamp", maxTimestamp: reader.bool() };
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.spec = { $case: "atOffset", atOffset: longToNumber(reader.int64() as Long) };
+          continue;
+        case 8:
+          if (tag !== 64) {
+            break;
+          }
+
+          message.currentLeaderEpoch = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -1905,6 +1932,10 @@ export const ListOffsetsEntry = {
     ) {
       message.spec = { $case: "maxTimestamp", maxTimestamp: object.spec.maxTimestamp };
     }
+    if (object.spec?.$case === "atOffset" && object.spec?.atOffset !== undefined && object.spec?.atOffset !== null) {
+      message.spec = { $case: "atOffset", atOffset: object.spec.atOffset };
+    }
+    message.currentLeaderEpoch = object.currentLeaderEpoch ?? undefined;
     return message;
   },
 };
@@ -2440,7 +2471,7 @@ export const LogServiceDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Finds offsets by time, or at the ends of partitions. */
+    /** Finds offsets by time, at the ends of partitions, or the first record at or after an offset. */
     listOffsets: {
       name: "ListOffsets",
       requestType: ListOffsetsRequest,
