@@ -70,6 +70,11 @@ export class ControllerClient {
     return this.#controller('AutoCreateTopics', true, (c, o) => c.autoCreateTopics(request, o), options);
   }
 
+  /** One that exists by now stays as it is, so this may be asked twice. */
+  createInternalTopic(request: internal.CreateInternalTopicRequest, options?: ControllerCallOptions) {
+    return this.#controller('CreateInternalTopic', true, (c, o) => c.createInternalTopic(request, o), options);
+  }
+
   /**
    * Not made twice by itself: an attempt whose outcome is unknown and one that is refused mean different
    * things to the leader that proposes (docs/protocols/replication.md, race 8).

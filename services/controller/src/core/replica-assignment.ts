@@ -70,6 +70,12 @@ export function checkReplicationFactor(image: MetadataImage, replicationFactor: 
   }
 }
 
+/** As many replicas as a partition can have that all of them are in sync from the start. */
+export function mostReplicas(image: MetadataImage): number {
+  const serving = placeableBrokers(image).filter((broker) => broker.serving).length;
+  return isReplicationServed(image) ? serving : Math.min(1, serving);
+}
+
 function chooseReplicas({ image, partitions, replicationFactor, existing, random }: AssignmentRequest): number[][] {
   checkReplicationFactor(image, replicationFactor);
   const brokers = placeableBrokers(image);

@@ -1,23 +1,26 @@
 /**
  * Topics: creation, deletion, more partitions. Each topic of a request stands or falls alone.
  *
- * Errors, each for its topic: INVALID_TOPIC_EXCEPTION (illegal name, or one that collides with
- * another topic's), INVALID_REQUEST (a name twice; counts together with assignments),
+ * Internal topics are made when a broker needs them (createInternalTopic). Clients may neither make nor
+ * delete them, nor add partitions: what is kept in them is found by the count of partitions.
+ *
+ * Errors, each for its topic: INVALID_TOPIC_EXCEPTION (illegal name, one that collides with another
+ * topic's, or an internal topic's), INVALID_REQUEST (a name twice; counts together with assignments),
  * TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, POLICY_VIOLATION (too many new partitions in one request),
  * INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, UNKNOWN_TOPIC_OR_PARTITION,
  * TOPIC_DELETION_DISABLED.
  */
 import type { Random } from '@barnabas/common';
-import { collisionKey, randomUuid, topicNameProblem } from '@barnabas/metadata';
+import { collisionKey, isInternalTopic, randomUuid, topicNameProblem } from '@barnabas/metadata';
 import type { MetadataImage, TopicImage } from '@barnabas/metadata';
 import { BarnabasError } from '@barnabas/protocol';
-import type { v1 } from '@barnabas/protocol';
+import type { internal, v1 } from '@barnabas/protocol';
 import { initialTopicConfig } from './config-control.js';
 import { Plan, answer, refusal } from './decision.js';
 import type { Decision } from './decision.js';
 import { MAX_NEW_PARTITIONS_PER_REQUEST, MAX_PARTITIONS_PER_TOPIC } from './limits.js';
 import { targetOf } from './partition-change.js';
-import { assignReplicas, partitionRecords } from './replica-assignment.js';
+import { assignReplicas, mostReplicas, partitionRecords } from './replica-assignment.js';
 import type { ControllerSettings } from './settings.js';
 
 export class TopicControl {
@@ -33,6 +36,7 @@ export class TopicControl {
     const results = request.topics.map((topic): v1.CreateTopicsResult => {
       try {
         refuseRepeated(topic.name, repeated);
+        refuseInternal(topic.name);
         return this.#create(plan, topic, budget);
       } catch (error) {
         const failure = refusal(error);
@@ -51,6 +55,7 @@ export class TopicControl {
       try {
         const existing = plan.image.topics.named(name);
         if (existing !== undefined) return created(existing);
+        refuseInternal(name);
         this.#refuseAutoCreation(name);
         return this.#create(plan, { name, assignments: [], configs: {} }, budget);
       } catch (error) {
@@ -58,6 +63,30 @@ export class TopicControl {
       }
     });
     return plan.decide(results);
+  }
+
+  /**
+   * A topic for which some broker has found a need, with as many of the replicas that it asks for as there
+   * are brokers that serve: a group must not wait for a third broker in a cluster that has two.
+   */
+  createInternalTopic(
+    image: MetadataImage,
+    { name, partitions, replicationFactor, configs }: internal.CreateInternalTopicRequest,
+  ): Decision<InternalTopicResult> {
+    const plan = new Plan(image);
+    try {
+      if (!isInternalTopic(name)) throw notInternal(name);
+      const existing = image.topics.named(name);
+      if (existing !== undefined) return answer({ result: created(existing), created: false });
+      const topic = { name, partitions, configs, assignments: [] };
+      const most = Math.max(1, mostReplicas(image));
+      const withReplicas = { ...topic, replicationFactor: Math.min(replicationFactor, most) };
+      const result = this.#create(plan, withReplicas, new PartitionBudget());
+      return plan.decide({ result, created: true });
+    } catch (error) {
+      const result = { name, topicId: '', partitions: 0, replicationFactor: 0, error: refusal(error) };
+      return answer({ result, created: false });
+    }
   }
 
   deleteTopics(image: MetadataImage, names: readonly string[]): Decision<v1.DeleteTopicsResult[]> {
@@ -69,6 +98,7 @@ export class TopicControl {
     const results = names.map((name): v1.DeleteTopicsResult => {
       try {
         refuseRepeated(name, repeated);
+        refuseInternal(name);
         const { id: topicId } = existingTopic(plan.image, name);
         plan.add([{ record: { $case: 'removeTopic', removeTopic: { topicId } } }]);
         return { name, topicId, error: undefined };
@@ -86,6 +116,7 @@ export class TopicControl {
     const results = request.topics.map((topic): v1.CreatePartitionsResult => {
       try {
         refuseRepeated(topic.name, repeated);
+        refuseInternal(topic.name);
         this.#addPartitions(plan, topic, budget);
         return { name: topic.name, error: undefined };
       } catch (error) {
@@ -173,6 +204,12 @@ export class TopicControl {
   }
 }
 
+export interface InternalTopicResult {
+  readonly result: v1.CreateTopicsResult;
+  /** For this request, and not before. */
+  readonly created: boolean;
+}
+
 /** Counts what one request creates. */
 class PartitionBudget {
   #left = MAX_NEW_PARTITIONS_PER_REQUEST;
@@ -212,6 +249,19 @@ function checkNewName(image: MetadataImage, name: string): void {
       `topic ${name} collides with topic ${other}: in metric names '.' and '_' are the same`,
     );
   }
+}
+
+function refuseInternal(name: string): void {
+  if (!isInternalTopic(name)) return;
+  throw new BarnabasError(
+    'INVALID_TOPIC_EXCEPTION',
+    `topic ${name} is internal: brokers make it when they need it, and nobody else changes it`,
+    { topic: name },
+  );
+}
+
+function notInternal(name: string): BarnabasError {
+  return new BarnabasError('INVALID_TOPIC_EXCEPTION', `topic ${JSON.stringify(name)} is not one of the internal topics`);
 }
 
 function existingTopic(image: MetadataImage, name: string): TopicImage {

@@ -4,7 +4,7 @@
  * All but FollowMetadata and DescribeQuorum answer NOT_CONTROLLER, with the active controller in the
  * message, when this one is not active. Other errors: core/cluster-control.ts for RegisterBroker and
  * BrokerHeartbeat, core/producer-id-control.ts for AllocateProducerIds, core/topic-control.ts for
- * AutoCreateTopics (each topic's own), core/isr-control.ts for AlterPartition (each partition's own) and
+ * AutoCreateTopics and CreateInternalTopic (each topic's own), core/isr-control.ts for AlterPartition (each partition's own) and
  * ReportOfflineReplicas, runtime/metadata-feeds.ts for FollowMetadata.
  */
 import { announcedFeatures } from '@barnabas/metadata';
@@ -30,6 +30,13 @@ export function controllerService(runtime: ControllerRuntime): ServiceRegistrati
         timeoutOf(context),
       );
       return { results, metadataOffset: runtime.timeline.committed.offset };
+    },
+    createInternalTopic: async (request, context) => {
+      const outcome = await runtime.submit(
+        (image) => runtime.topics.createInternalTopic(image, request),
+        timeoutOf(context),
+      );
+      return { ...outcome, metadataOffset: runtime.timeline.committed.offset };
     },
     alterPartition: (request, context) => alterPartition(runtime, request, context),
     reportOfflineReplicas: (request, context) => reportOfflineReplicas(runtime, request, context),

@@ -149,6 +149,38 @@ export interface AutoCreateTopicsResponse {
   metadataOffset: number;
 }
 
+/** Asks for an internal topic. */
+export interface CreateInternalTopicRequest {
+  /** Its name; one of an internal topic. */
+  name: string;
+  /** Partitions. */
+  partitions: number;
+  /** Replicas of each. Where fewer brokers serve, it is as many as serve. */
+  replicationFactor: number;
+  /** Its configuration. */
+  configs: { [key: string]: string };
+}
+
+export interface CreateInternalTopicRequest_ConfigsEntry {
+  key: string;
+  value: string;
+}
+
+/** What became of it. */
+export interface CreateInternalTopicResponse {
+  /**
+   * INVALID_TOPIC_EXCEPTION for any other topic; INVALID_REPLICATION_FACTOR while no broker serves. The
+   * replication factor is that of the topic.
+   */
+  result:
+    | CreateTopicsResult
+    | undefined;
+  /** Metadata at or past this offset shows the topic. */
+  metadataOffset: number;
+  /** The topic was made for this request, and not before. */
+  created: boolean;
+}
+
 /** Asks for in-sync sets. */
 export interface AlterPartitionRequest {
   /** node.id of the leader. */
@@ -1156,6 +1188,217 @@ export const AutoCreateTopicsResponse = {
   },
 };
 
+function createBaseCreateInternalTopicRequest(): CreateInternalTopicRequest {
+  return { name: "", partitions: 0, replicationFactor: 0, configs: {} };
+}
+
+export const CreateInternalTopicRequest = {
+  encode(message: CreateInternalTopicRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.partitions !== 0) {
+      writer.uint32(16).int32(message.partitions);
+    }
+    if (message.replicationFactor !== 0) {
+      writer.uint32(24).int32(message.replicationFactor);
+    }
+    Object.entries(message.configs).forEach(([key, value]) => {
+      CreateInternalTopicRequest_ConfigsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).ldelim();
+    });
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): CreateInternalTopicRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseCreateInternalTopicRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.name = reader.string();
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.partitions = reader.int32();
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.replicationFactor = reader.int32();
+          continue;
+        case 4:
+          if (tag !== 34) {
+            break;
+          }
+
+          const entry4 = CreateInternalTopicRequest_ConfigsEntry.decode(reader, reader.uint32());
+          if (entry4.value !== undefined) {
+            message.configs[entry4.key] = entry4.value;
+          }
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<CreateInternalTopicRequest>): CreateInternalTopicRequest {
+    return CreateInternalTopicRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInternalTopicRequest>): CreateInternalTopicRequest {
+    const message = createBaseCreateInternalTopicRequest();
+    message.name = object.name ?? "";
+    message.partitions = object.partitions ?? 0;
+    message.replicationFactor = object.replicationFactor ?? 0;
+    message.configs = Object.entries(object.configs ?? {}).reduce<{ [key: string]: string }>((acc, [key, value]) => {
+      if (value !== undefined) {
+        acc[key] = globalThis.String(value);
+      }
+      return acc;
+    }, {});
+    return message;
+  },
+};
+
+function createBaseCreateInternalTopicRequest_ConfigsEntry(): CreateInternalTopicRequest_ConfigsEntry {
+  return { key: "", value: "" };
+}
+
+export const CreateInternalTopicRequest_ConfigsEntry = {
+  encode(message: CreateInternalTopicRequest_ConfigsEntry, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): CreateInternalTopicRequest_ConfigsEntry {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseCreateInternalTopicRequest_ConfigsEntry();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.key = reader.string();
+          continue;
+        case 2:
+          if (tag !== 18) {
+            break;
+          }
+
+          message.value = reader.string();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<CreateInternalTopicRequest_ConfigsEntry>): CreateInternalTopicRequest_ConfigsEntry {
+    return CreateInternalTopicRequest_ConfigsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInternalTopicRequest_ConfigsEntry>): CreateInternalTopicRequest_ConfigsEntry {
+    const message = createBaseCreateInternalTopicRequest_ConfigsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCreateInternalTopicResponse(): CreateInternalTopicResponse {
+  return { result: undefined, metadataOffset: 0, created: false };
+}
+
+export const CreateInternalTopicResponse = {
+  encode(message: CreateInternalTopicResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    if (message.result !== undefined) {
+      CreateTopicsResult.encode(message.result, writer.uint32(10).fork()).ldelim();
+    }
+    if (message.metadataOffset !== 0) {
+      writer.uint32(16).int64(message.metadataOffset);
+    }
+    if (message.created !== false) {
+      writer.uint32(24).bool(message.created);
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): CreateInternalTopicResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseCreateInternalTopicResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.result = CreateTopicsResult.decode(reader, reader.uint32());
+          continue;
+        case 2:
+          if (tag !== 16) {
+            break;
+          }
+
+          message.metadataOffset = longToNumber(reader.int64() as Long);
+          continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.created = reader.bool();
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<CreateInternalTopicResponse>): CreateInternalTopicResponse {
+    return CreateInternalTopicResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateInternalTopicResponse>): CreateInternalTopicResponse {
+    const message = createBaseCreateInternalTopicResponse();
+    message.result = (object.result !== undefined && object.result !== null)
+      ? CreateTopicsResult.fromPartial(object.result)
+      : undefined;
+    message.metadataOffset = object.metadataOffset ?? 0;
+    message.created = object.created ?? false;
+    return message;
+  },
+};
+
 function createBaseAlterPartitionRequest(): AlterPartitionRequest {
   return { brokerId: 0, brokerEpoch: 0, partitions: [] };
 }
@@ -2028,6 +2271,18 @@ export const ControllerServiceDefinition = {
       requestType: AutoCreateTopicsRequest,
       requestStream: false,
       responseType: AutoCreateTopicsResponse,
+      responseStream: false,
+      options: {},
+    },
+    /**
+     * Creates a topic that Barnabas keeps for itself, as the broker that needs it first describes it. One
+     * that exists by now is left as it is and is no error.
+     */
+    createInternalTopic: {
+      name: "CreateInternalTopic",
+      requestType: CreateInternalTopicRequest,
+      requestStream: false,
+      responseType: CreateInternalTopicResponse,
       responseStream: false,
       options: {},
     },
