@@ -20,6 +20,7 @@ import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import { brokerConfigEntries } from './config.js';
 import type { BrokerConfig } from './config.js';
+import { groupService } from './group/group-service.js';
 import { localReplicas } from './handlers/describe-replicas.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { logService } from './log-service.js';
@@ -102,12 +103,14 @@ class Broker implements Role {
     this.#metadataService = createMetadataService({ source, controllers, controller: this.#controller });
     // Replicas first: whoever hears of a leader here must find it.
     this.#follower.addPublisher(this.#publisher);
+    this.#follower.addPublisher({ name: 'groups', publish: (changes) => this.#node?.metadataChanged(changes) });
     this.#follower.addPublisher(this.#metadataService.publisher);
     options.observer?.onMetadata(source);
     this.#lifecycle = this.#makeLifecycle();
     const replicas = localReplicas({ brokerId: nodeId, driver: () => this.#node?.driver, clock });
     this.services = [
       logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
+      groupService(() => (this.#serves ? this.#node?.groups : undefined), this.#fail),
       this.#metadataService.registration,
       replicationService(() => (this.#serves ? this.#node?.leaderSide : undefined), this.#fail),
       adminForwarder({ source, controller: this.#controller, connector, broker: configured, replicas }),
@@ -168,6 +171,7 @@ class Broker implements Role {
       follower: this.#follower,
       metrics: this.#metrics,
       allocateProducerIds: this.#allocateProducerIds,
+      controller: this.#controller,
       replication: {
         openStream: brokerStreams(this.options.connector, () => this.#follower.image),
         controller: this.#controller,
@@ -202,6 +206,8 @@ class Broker implements Role {
 
   /** Ends what clients hold open, and sends the answers that are due: who serves the role need not wait for its clients. */
   async #drain(timeoutMs: number): Promise<void> {
+    // First: what groups decide now would not be appended any more.
+    this.#node?.groups.stop(stopping());
     const stable = this.#node?.drain();
     const answered = this.#streams.stop(stopping());
     this.#metadataService.stop();

@@ -11,6 +11,7 @@ import {
   enumeration,
   integer,
   key,
+  list,
   listeners,
   long,
   quorumVoters,
@@ -156,6 +157,52 @@ export const brokerConfig = defineConfig(
       default: 86_400_000,
       doc: 'How long a partition remembers an idempotent producer that has stopped writing.',
     }),
+    // Groups.
+    'offsets.topic.num.partitions': key(integer({ min: 1, max: 10_000 }), {
+      default: 50,
+      doc: 'Partitions of __consumer_offsets when it is made. They never change: a group is found by their number.',
+    }),
+    'offsets.topic.replication.factor': key(integer({ min: 1 }), {
+      default: 3,
+      doc: 'Replicas of __consumer_offsets when it is made; as many as there are brokers that serve, where those are fewer.',
+    }),
+    'offsets.topic.segment.bytes': key(integer({ min: MiB }), {
+      default: 100 * MiB,
+      doc: 'segment.bytes of __consumer_offsets when it is made. Only full segments are compacted, and a coordinator reads all of them when it takes over.',
+    }),
+    'offsets.commit.timeout.ms': key(integer({ min: 1 }), {
+      default: 5000,
+      doc: 'How long a group coordinator waits until what it has decided is on the disks of all in-sync replicas.',
+    }),
+    'offset.metadata.max.bytes': key(integer({ min: 0 }), {
+      default: 4096,
+      doc: 'The most bytes that a consumer may attach to a committed offset.',
+    }),
+    'offsets.retention.minutes': key(integer({ min: 1 }), {
+      default: 10_080,
+      doc: 'How long offsets are kept that no member of their group subscribes to, and groups without members.',
+    }),
+    'offsets.retention.check.interval.ms': key(long({ min: 1 }), {
+      default: 600_000,
+      doc: 'How often group coordinators look for offsets that have expired.',
+    }),
+    'group.consumer.session.timeout.ms': key(integer({ min: 10 }), {
+      default: 45_000,
+      doc: 'How long a member of a group may be silent before it is removed.',
+    }),
+    'group.consumer.heartbeat.interval.ms': key(integer({ min: 1 }), {
+      default: 5000,
+      doc: 'How often members are to be heard from, and how long a heartbeat may wait for something to tell its member.',
+    }),
+    'group.consumer.max.size': key(integer({ min: 1 }), {
+      default: 2_147_483_647,
+      doc: 'Members that one group may have.',
+    }),
+    'group.consumer.assignors': key(list(enumeration(['uniform', 'range']), { min: 1, unique: true }), {
+      default: ['uniform', 'range'],
+      doc: 'Assignors that members may ask for; the first is used where they ask for none.',
+    }),
+
     'barnabas.log.max.open.partitions': key(integer({ min: 1 }), {
       default: 1000,
       doc: 'Partition databases open at once; idle ones are closed to stay below it.',
@@ -176,6 +223,11 @@ export const brokerConfig = defineConfig(
       key: 'socket.request.max.bytes',
       holds: (config) => config['socket.request.max.bytes'] >= config['message.max.bytes'],
       allowed: 'at least message.max.bytes',
+    },
+    {
+      key: 'group.consumer.heartbeat.interval.ms',
+      holds: (config) => config['group.consumer.heartbeat.interval.ms'] < config['group.consumer.session.timeout.ms'],
+      allowed: 'less than group.consumer.session.timeout.ms',
     },
   ],
 );

@@ -3,14 +3,21 @@
  * replication, and what its calls need. Opened and closed as a whole.
  */
 import type { LogManager, LogManagerOptions } from '@barnabas/log';
-import type { MetadataImage } from '@barnabas/metadata';
+import type { ImageChanges, MetadataSource } from '@barnabas/metadata';
 import type { ControllerClient } from '@barnabas/metadata/follower';
+import { CONSUMER_OFFSETS_TOPIC } from '@barnabas/protocol';
 import { ByteBudget } from '@barnabas/rpc';
 import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
 import { ProducerIds } from './handlers/init-producer-id.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { rackAwareSelector } from './fetch/read-replica.js';
+import { GroupCoordinator } from './group/group-coordinator.js';
+import type { GroupLog } from './group/group-log.js';
+import { GroupMetrics } from './group/group-metrics.js';
+import { groupSettingsOf } from './group/group-settings.js';
+import { OffsetsTopic } from './group/offsets-topic.js';
+import { ReplicaGroupLog } from './group/replica-group-log.js';
 import type { Serving } from './log-service.js';
 import { EntryCheck } from './produce/entry-check.js';
 import { ProduceService } from './produce/produce-service.js';
@@ -50,10 +57,12 @@ export interface ReplicaNodeOptions {
   readonly configs: TopicConfigs;
   readonly publisher: ReplicaPublisher;
   /** Where the newest image is read. */
-  readonly follower: { readonly image: MetadataImage };
+  readonly follower: Pick<MetadataSource, 'image' | 'waitFor'>;
   readonly metrics: BrokerMetrics;
   readonly allocateProducerIds: () => Promise<ProducerIdBlock>;
   readonly replication: ReplicationOptions;
+  /** Makes __consumer_offsets. */
+  readonly controller: Pick<ControllerClient, 'createInternalTopic'>;
   readonly onFault: (fault: Error) => void;
 }
 
@@ -73,6 +82,9 @@ export class ReplicaNode {
   readonly serving: Serving;
   /** Serves followers. */
   readonly leaderSide: LeaderSide;
+  /** Coordinates the groups of the partitions of __consumer_offsets that are led here. */
+  readonly groups: GroupCoordinator;
+  readonly #lookup: LeaderLookup;
   readonly #followerSide: FollowerSide;
   readonly #proposals: IsrProposals;
   readonly #offlineReports: OfflineReports;
@@ -111,7 +123,9 @@ export class ReplicaNode {
       maxBytesPerSecond: config['log.cleaner.io.max.bytes.per.second'],
       maxMapBytes: config['log.cleaner.dedupe.buffer.size'],
     });
+    this.#lookup = new LeaderLookup(this.driver, () => follower.image);
     this.serving = this.#makeServing();
+    this.groups = this.#makeGroups();
     this.#sampleMetrics();
   }
 
@@ -127,6 +141,12 @@ export class ReplicaNode {
     this.driver.startReplication(this.#followerSide);
     this.#retention.start();
     if (config['log.cleaner.enable']) this.#cleaner.start();
+    this.groups.begin();
+  }
+
+  /** After the replicas have heard of it. */
+  metadataChanged(changes: ImageChanges): void {
+    this.groups.metadataChanged(changes);
   }
 
   /** Takes no new entries; resolves when everything appended is stable, and so answered. */
@@ -236,7 +256,7 @@ export class ReplicaNode {
     const { config, environment, configs, follower, metrics, allocateProducerIds, onFault } = this.options;
     const { driver } = this;
     const { clock, timers } = environment;
-    const lookup = new LeaderLookup(driver, () => follower.image);
+    const lookup = this.#lookup;
     const check = new EntryCheck(lookup, configs, clock);
     const maxRequestBytes = config['socket.request.max.bytes'];
     const rackOf = (id: number): string | undefined =>
@@ -249,6 +269,28 @@ export class ReplicaNode {
       fetching: { lookup, driver, selector, timers, metrics, maxMessageBytes: config['fetch.max.bytes'], onFault },
       producerIds: new ProducerIds(allocateProducerIds),
     };
+  }
+
+  #makeGroups(): GroupCoordinator {
+    const { config, configs, environment, follower, controller, onFault } = this.options;
+    const { clock, timers, logger, metrics } = environment;
+    const { driver } = this;
+    const openLog = async (number: number): Promise<GroupLog> => {
+      const partition = this.#lookup.partition(CONSUMER_OFFSETS_TOPIC, number);
+      const log = await driver.openLog(partition);
+      return new ReplicaGroupLog({ driver, partition, log, configs, clock });
+    };
+    const timeoutMs = config['request.timeout.ms'];
+    return new GroupCoordinator({
+      nodeId: config['node.id'],
+      settings: groupSettingsOf(config),
+      commitTimeoutMs: config['offsets.commit.timeout.ms'],
+      topic: new OffsetsTopic({ config, source: follower, controller, timeoutMs, logger }),
+      openLog,
+      image: () => follower.image,
+      metrics: new GroupMetrics(metrics),
+      ...{ clock, timers, logger, onFault },
+    });
   }
 
   #sampleMetrics(): void {

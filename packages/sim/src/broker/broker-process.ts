@@ -94,6 +94,11 @@ export class BrokerProcess {
     return this.#image;
   }
 
+  /** Nothing here waits for metadata. */
+  async waitFor(condition: (image: MetadataImage) => boolean): Promise<boolean> {
+    return condition(this.#image);
+  }
+
   /** Rejects when the disk does not let it start: a real broker exits then. */
   async start(): Promise<void> {
     const { plan, scheduler, dice } = this.world;
@@ -116,6 +121,7 @@ export class BrokerProcess {
         },
         brokerEpoch: () => 0,
       },
+      controller: { createInternalTopic: () => Promise.reject(notServing()) },
       onFault: (fault) => this.world.fail(fault),
     });
     await this.#node.begin();

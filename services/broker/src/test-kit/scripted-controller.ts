@@ -33,6 +33,10 @@ export class ScriptedController {
   readonly proposalErrors: (BarnabasError | undefined)[] = [];
   readonly offlineReports: internal.OfflineReplica[] = [];
   producerIdBlocks = 0;
+  /** What brokers have asked to be made. */
+  readonly internalTopicRequests: internal.CreateInternalTopicRequest[] = [];
+  /** What the next of them are refused with. */
+  readonly internalTopicErrors: BarnabasError[] = [];
   readonly #followers = new Set<Follower>();
 
   constructor(
@@ -117,6 +121,7 @@ export class ScriptedController {
         return { metadataOffset: this.records.length };
       },
       autoCreateTopics: async () => ({ results: [], metadataOffset: this.records.length }),
+      createInternalTopic: async (request) => this.#createInternalTopic(request),
       describeQuorum: async () =>
         internal.DescribeQuorumResponse.create({ clusterId: CLUSTER_ID, leaderId: 1, term: 1 }),
     };
@@ -134,6 +139,23 @@ export class ScriptedController {
       ...{ leader: now?.leader ?? -1, leaderEpoch: now?.leaderEpoch ?? -1, isr: [...(now?.isr ?? [])] },
       ...{ partitionEpoch: now?.partitionEpoch ?? -1, eligibleLeaderReplicas: [] },
     });
+  }
+
+  /** Led by broker 1, in one replica. */
+  #createInternalTopic(request: internal.CreateInternalTopicRequest): internal.CreateInternalTopicResponse {
+    this.internalTopicRequests.push(request);
+    const { name, partitions, configs } = request;
+    const error = this.internalTopicErrors.shift();
+    const exists = this.image().topics.named(name) !== undefined;
+    if (!exists && error === undefined) {
+      this.createTopic(
+        name,
+        Array.from({ length: partitions }, () => ({ leader: 1 })),
+      );
+      for (const [key, value] of Object.entries(configs)) this.setConfig(name, key, value);
+    }
+    const result = { name, topicId: '', partitions, replicationFactor: 1, error: error && errorToProto(error) };
+    return { result, metadataOffset: this.records.length, created: !exists && error === undefined };
   }
 
   /** What the log says. */

@@ -33,6 +33,7 @@ export class TestBroker {
   readonly log: ServiceClient<typeof v1.LogServiceDefinition>;
   readonly admin: ServiceClient<typeof v1.AdminServiceDefinition>;
   readonly metadata: ServiceClient<typeof v1.MetadataServiceDefinition>;
+  readonly groups: ServiceClient<typeof v1.GroupServiceDefinition>;
   readonly metrics = new CountedMetrics();
   logs: LogManager | undefined;
   #server: RunningServer | undefined;
@@ -71,6 +72,7 @@ export class TestBroker {
     this.log = channel.client(v1.LogServiceDefinition);
     this.admin = channel.client(v1.AdminServiceDefinition);
     this.metadata = channel.client(v1.MetadataServiceDefinition);
+    this.groups = channel.client(v1.GroupServiceDefinition);
   }
 
   static async start(options: TestBrokerOptions = {}): Promise<TestBroker> {

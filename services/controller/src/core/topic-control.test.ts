@@ -1,4 +1,4 @@
-import { v1 } from '@barnabas/protocol';
+import { internal, v1 } from '@barnabas/protocol';
 import { plainImage } from '../test-kit/plain-image.js';
 import { CoreCluster } from '../test-kit/core-cluster.js';
 import { allocateProducerIds } from './producer-id-control.js';
@@ -232,6 +232,46 @@ test('topics that are asked about are created once, where that is allowed', () =
   expect(off.run(off.topics.autoCreateTopics(off.image, ['a']))[0]?.error).toMatchObject({
     code: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
     message: expect.stringMatching(/auto.create.topics.enable is false/),
+  });
+});
+
+describe('internal topics', () => {
+  const request = internal.CreateInternalTopicRequest.create({
+    name: '__consumer_offsets',
+    partitions: 5,
+    replicationFactor: 3,
+    configs: { 'cleanup.policy': 'compact' },
+  });
+
+  test('are made once, with as many replicas as there are brokers that serve', () => {
+    core.join(2);
+    core.register(core.registration(3));
+    const made = core.run(core.topics.createInternalTopic(core.image, request));
+    expect(made).toMatchObject({ created: true, result: { partitions: 5, replicationFactor: 2, error: undefined } });
+    expect([...core.partition('__consumer_offsets', 4).isr].sort()).toEqual([1, 2]);
+    expect(core.image.configs.of({ type: 'topic', name: '__consumer_offsets' }).get('cleanup.policy')).toBe('compact');
+    const again = core.topics.createInternalTopic(core.image, { ...request, partitions: 7 });
+    expect(again).toMatchObject({ units: [], response: { created: false, result: { partitions: 5 } } });
+  });
+
+  test('wait for a broker that serves, and are no other topics', () => {
+    const nobody = new CoreCluster();
+    const refused = nobody.topics.createInternalTopic(nobody.image, request).response;
+    expect(refused.result.error?.code).toBe(ErrorCode.INVALID_REPLICATION_FACTOR);
+    const other = core.topics.createInternalTopic(core.image, { ...request, name: 'orders' });
+    expect(other).toMatchObject({ units: [], response: { created: false } });
+    expect(other.response.result.error?.code).toBe(ErrorCode.INVALID_TOPIC_EXCEPTION);
+  });
+
+  test('are nobody else’s to make, to delete or to grow', () => {
+    const refused = { code: ErrorCode.INVALID_TOPIC_EXCEPTION, message: expect.stringMatching(/internal/) };
+    const { name } = request;
+    expect(core.createTopic(name).error).toMatchObject(refused);
+    expect(core.run(core.topics.autoCreateTopics(core.image, [name]))[0]?.error).toMatchObject(refused);
+    core.run(core.topics.createInternalTopic(core.image, request));
+    expect(core.run(core.topics.deleteTopics(core.image, [name]))[0]?.error).toMatchObject(refused);
+    expect(addPartitions(name, 9)[0]?.error).toMatchObject(refused);
+    expect(core.run(core.topics.autoCreateTopics(core.image, [name]))[0]?.error).toBeUndefined();
   });
 });
 

@@ -261,7 +261,10 @@ function refuseInternal(name: string): void {
 }
 
 function notInternal(name: string): BarnabasError {
-  return new BarnabasError('INVALID_TOPIC_EXCEPTION', `topic ${JSON.stringify(name)} is not one of the internal topics`);
+  return new BarnabasError(
+    'INVALID_TOPIC_EXCEPTION',
+    `topic ${JSON.stringify(name)} is not one of the internal topics`,
+  );
 }
 
 function existingTopic(image: MetadataImage, name: string): TopicImage {

@@ -11,6 +11,8 @@ import { groupTombstones } from './member-records.js';
 import { parsePartitionKey } from './partition-key.js';
 import type { TopicPartitionId } from './partition-key.js';
 import type { Groups, Plan } from './plan.js';
+import type { GroupSettings } from './settings.js';
+import { assignorOf } from './target-assignment.js';
 
 export interface ListedGroup {
   readonly groupId: string;
@@ -37,6 +39,8 @@ export interface DescribedGroup {
   readonly state: GroupState;
   readonly epoch: number;
   readonly targetEpoch: number;
+  /** Which its next target is made by; empty without members. */
+  readonly assignor: string;
   readonly members: readonly DescribedMember[];
 }
 
@@ -48,10 +52,11 @@ export function listGroups(groups: Groups, states: ReadonlySet<GroupState>): Lis
     .sort((one, other) => (one.groupId < other.groupId ? -1 : 1));
 }
 
-export function describeGroup(group: GroupImage | undefined, groupId: string): DescribedGroup {
+export function describeGroup(group: GroupImage | undefined, groupId: string, settings: GroupSettings): DescribedGroup {
   checkGroupId(groupId);
   if (group === undefined) throw notFound(groupId);
-  const members = sortedMembers(group).map(
+  const sorted = sortedMembers(group);
+  const members = sorted.map(
     (member): DescribedMember => ({
       memberId: member.id,
       instanceId: member.instanceId,
@@ -65,7 +70,9 @@ export function describeGroup(group: GroupImage | undefined, groupId: string): D
       target: [...targetOf(group, member.id)].map(parsePartitionKey),
     }),
   );
-  return { groupId, state: stateOf(group), epoch: group.epoch, targetEpoch: group.targetEpoch, members };
+  const assignor = sorted.length === 0 ? '' : assignorOf(sorted, settings).name;
+  const { epoch, targetEpoch } = group;
+  return { groupId, state: stateOf(group), epoch, targetEpoch, assignor, members };
 }
 
 export function deleteGroup(plan: Plan, groupId: string): void {

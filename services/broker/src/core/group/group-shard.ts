@@ -128,7 +128,7 @@ export class GroupShard {
 
   describeGroup(groupId: string): Decision<DescribedGroup> {
     const plan = new Plan(this.#groups);
-    return plan.decide(describeGroup(plan.find(groupId), groupId));
+    return plan.decide(describeGroup(plan.find(groupId), groupId, this.settings));
   }
 
   deleteGroup(groupId: string): Decision<void> {

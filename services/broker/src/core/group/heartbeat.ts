@@ -36,9 +36,11 @@ export interface HeartbeatRequest {
   readonly memberEpoch: number;
   /** Which of the member's streams speaks: each one opened later has a higher number. */
   readonly incarnation: number;
-  readonly clientId: string;
-  readonly clientHost: string;
+  /** A new epoch and target although nothing has changed (Kafka's enforceRebalance). */
+  readonly enforceRebalance?: boolean;
   // Absent from here on: as it was. Joining needs topics or a pattern, and a rebalance timeout.
+  readonly clientId?: string;
+  readonly clientHost?: string;
   readonly instanceId?: string;
   readonly rackId?: string;
   readonly rebalanceTimeoutMs?: number;
@@ -273,8 +275,8 @@ function describe(before: MemberImage | undefined, request: HeartbeatRequest): M
   return {
     instanceId: request.instanceId ?? before?.instanceId ?? '',
     rackId: request.rackId ?? before?.rackId ?? '',
-    clientId: request.clientId,
-    clientHost: request.clientHost,
+    clientId: request.clientId ?? before?.clientId ?? '',
+    clientHost: request.clientHost ?? before?.clientHost ?? '',
     topicNames: request.topicNames === undefined ? (before?.topicNames ?? []) : [...new Set(request.topicNames)].sort(),
     topicPattern: request.topicPattern ?? before?.topicPattern ?? '',
     rebalanceTimeoutMs: request.rebalanceTimeoutMs ?? before?.rebalanceTimeoutMs ?? 0,
@@ -315,7 +317,8 @@ function settle(
 ): HeartbeatResponse {
   const { groupId, memberId } = request;
   const epochBefore = plan.group(groupId).targetEpoch;
-  refreshTarget(plan, groupId, isChanged ? 'changed' : 'none', context);
+  const isDue = isChanged || request.enforceRebalance === true;
+  refreshTarget(plan, groupId, isDue ? 'changed' : 'none', context);
   const group = plan.group(groupId);
   const member = group.members.get(memberId);
   if (member === undefined) throw fencedEpochOfNobody(memberId);
@@ -408,8 +411,8 @@ function checkRequest(request: HeartbeatRequest, { settings, patterns }: Assignm
   checkId('member id', request.memberId, { mayBeEmpty: false });
   checkId('group.instance.id', request.instanceId ?? '', { mayBeEmpty: true });
   checkId('rack', request.rackId ?? '', { mayBeEmpty: true });
-  checkId('client id', request.clientId, { mayBeEmpty: true });
-  checkId('client host', request.clientHost, { mayBeEmpty: true });
+  checkId('client id', request.clientId ?? '', { mayBeEmpty: true });
+  checkId('client host', request.clientHost ?? '', { mayBeEmpty: true });
   checkNumbers(request, settings.maxRebalanceTimeoutMs);
   checkTopicNames(request.topicNames ?? []);
   checkPartitionCount(request.owned?.length ?? 0);

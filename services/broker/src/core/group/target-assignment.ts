@@ -64,7 +64,7 @@ export function refreshTarget(plan: Plan, groupId: string, occasion: Occasion, c
 }
 
 /** What most members prefer; the first of the broker's where nobody does. */
-function assignorOf(members: readonly MemberImage[], { assignors }: GroupSettings): Assignor {
+export function assignorOf(members: readonly MemberImage[], { assignors }: GroupSettings): Assignor {
   const votes = new Map<string, number>();
   for (const { serverAssignor } of members) votes.set(serverAssignor, (votes.get(serverAssignor) ?? 0) + 1);
   let best: Assignor | undefined;
