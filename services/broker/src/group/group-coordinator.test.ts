@@ -49,8 +49,7 @@ function joining(memberId: string, change: Partial<HeartbeatRequest> = {}): Hear
 
 function living(memberId: string, last: HeartbeatResponse, change: Partial<HeartbeatRequest> = {}): HeartbeatRequest {
   const { memberEpoch, assignment } = last;
-  const applied =
-    assignment === undefined ? {} : { owned: assignment.partitions, appliedVersion: assignment.version };
+  const applied = assignment === undefined ? {} : { owned: assignment.partitions, appliedVersion: assignment.version };
   return { ...{ groupId: 'g', memberId, memberEpoch, incarnation: 1 }, ...applied, ...change };
 }
 

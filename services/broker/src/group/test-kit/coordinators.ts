@@ -5,7 +5,8 @@
 import { VirtualTime, noMetrics, silentLogger } from '@barnabas/common';
 import type { Metrics } from '@barnabas/common';
 import type { ImageChanges } from '@barnabas/metadata';
-import { BarnabasError, CONSUMER_OFFSETS_TOPIC, internal } from '@barnabas/protocol';
+import { BarnabasError, CONSUMER_OFFSETS_TOPIC } from '@barnabas/protocol';
+import type { internal } from '@barnabas/protocol';
 import { DEFAULT_GROUP_SETTINGS } from '../../core/group/index.js';
 import type { GroupSettings } from '../../core/group/index.js';
 import { TestMetadata } from '../../core/group/test-kit/metadata.js';
@@ -84,7 +85,8 @@ export class Coordinators {
       this.time.advance(0);
       idle = -1;
     }
-    if (this.faults.length > 0) throw this.faults[0];
+    const [fault] = this.faults;
+    if (fault !== undefined) throw fault;
   }
 
   #make(nodeId: number): GroupCoordinator {
