@@ -39,6 +39,11 @@ export interface ServiceDefinition {
 /** The address of a caller in the same process. Its messages are its own; those of any other are the handler's alone. */
 export const LOCAL_PEER = 'local';
 
+/** A caller's address without its port, which says nothing to people. */
+export function peerHost(peer: string): string {
+  return peer.replace(/:\d+$/, '');
+}
+
 /** What a handler knows about a call beside its message. */
 export interface CallContext {
   /** The service's full name and the method's name: `barnabas.v1.LogService/Produce`. */

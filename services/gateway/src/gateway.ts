@@ -3,7 +3,7 @@
  * nothing. Any number of them may run.
  *
  * Start:  follow metadata, serve HTTP (not ready) -> know the cluster -> ready.
- * Stop:   not ready -> end readers and watches, read no more of produce streams -> what was taken in
+ * Stop:   not ready -> end readers, members' streams and watches, read no more of produce streams -> what was taken in
  *         is answered -> break off the rest.
  * A broken invariant, or controllers of another cluster, ends the role (`failed`).
  */
@@ -15,10 +15,12 @@ import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnab
 import { adminForwarder, createMetadataService } from '@barnabas/metadata/service';
 import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, v1 } from '@barnabas/protocol';
-import { ByteBudget } from '@barnabas/rpc';
+import { ByteBudget, service } from '@barnabas/rpc';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
+import { ServedGroupService, SubscribeMetrics, SubscribeService } from '@barnabas/subscribe';
 import { FollowedView } from '@barnabas/subscribe/cluster';
 import type { GatewayConfig } from './config.js';
+import { groupRequests } from './group/group-requests.js';
 import { startHttpServer } from './http/http-server.js';
 import type { HttpServer, MetricsPage } from './http/http-server.js';
 import { GatewayLogService } from './log-service.js';
@@ -65,6 +67,7 @@ class GatewayRole implements Gateway {
   readonly #records: RecordAppender;
   readonly #budget: ByteBudget;
   readonly #logService: GatewayLogService;
+  readonly #subscribe: SubscribeService;
   #http: HttpServer | undefined;
   #notReady: string | undefined = 'starting';
   #stopping: Promise<void> | undefined;
@@ -121,8 +124,17 @@ class GatewayRole implements Gateway {
       metrics,
       onFault: (fault) => this.#fail(fault),
     });
+    this.#subscribe = new SubscribeService({
+      router: this.#router,
+      metrics: new SubscribeMetrics(environment.metrics, 'gateway'),
+      bufferBytes: config['barnabas.fetch.stream.buffer.bytes'],
+      maxMessageBytes: config['fetch.max.bytes'],
+      onFault: (fault) => this.#fail(fault),
+    });
+    const groups = { ...groupRequests({ router: this.#router }), subscribe: this.#subscribe.handler };
     this.services = [
       this.#logService.registration,
+      service(ServedGroupService, groups, (fault) => this.#fail(fault)),
       this.#metadataService.registration,
       adminForwarder({ source: this.#follower, controller, connector }),
     ];
@@ -168,6 +180,7 @@ class GatewayRole implements Gateway {
 
   async #stop(graceMs: number): Promise<void> {
     this.#notReady = 'stopping';
+    this.#subscribe.stop(stopping());
     this.#logService.stop(stopping());
     this.#metadataService.stop();
     await this.#drained(graceMs);

@@ -31,20 +31,8 @@ export interface ListOffsetsOptions {
 export async function listOffsets(
   router: ClusterRouter,
   questions: readonly OffsetQuestion[],
-  options: ListOffsetsOptions,
-): Promise<FoundOffset[]> {
-  return (await listEachOffset(router, questions, options)).map((result) => {
-    if (result instanceof BarnabasError) throw result;
-    return result;
-  });
-}
-
-/** The same, with failures in their places. */
-export async function listEachOffset(
-  router: ClusterRouter,
-  questions: readonly OffsetQuestion[],
   { isolationLevel, timeoutMs }: ListOffsetsOptions,
-): Promise<(FoundOffset | BarnabasError)[]> {
+): Promise<FoundOffset[]> {
   const results = await callLeaders(router, {
     entries: questions,
     timeoutMs,
@@ -55,7 +43,7 @@ export async function listEachOffset(
     },
   });
   return results.map((result, index) => {
-    if (result instanceof BarnabasError) return result;
+    if (result instanceof BarnabasError) throw result;
     const { topic, partition } = questions[index] as OffsetQuestion;
     const { offset, timestampMs, leaderEpoch } = result;
     return { topic, partition, offset, timestamp: timestampMs, leaderEpoch };

@@ -10,13 +10,13 @@
  *   A2  a partition is released after what was acknowledged of it was committed, or could not be
  *   A3  the client hears `revoked` or `lost` of what it was told, and of nothing else
  */
-import type { BarnabasError } from '@barnabas/protocol';
+import { BarnabasError } from '@barnabas/protocol';
 import type { Commits } from './commits.js';
 import { assignedMessage, lostMessage, revokedMessage } from './messages.js';
 import { OwnedPartition } from './owned-partition.js';
 import type { Reading } from './reading.js';
 import type { SessionState } from './session-state.js';
-import type { Assigned, Position, TopicPartition } from './types.js';
+import type { Assigned, TopicPartition } from './types.js';
 
 /** What is left of the coordinator's grace for the last commit and the confirmation. */
 const MARGIN_MS = 2_000;
@@ -47,7 +47,7 @@ export class Assignment {
       const known = this.#state.find({ topic, partition });
       if (known === undefined) this.#begin(new OwnedPartition({ topic, partition }), committed, begun);
       else if (known.reading === 'resumed') {
-        known.committed = committed;
+        if (!(committed instanceof BarnabasError)) known.committed = committed;
         begun.push(known);
       }
     }
@@ -140,8 +140,13 @@ export class Assignment {
     return deadlineMs;
   }
 
-  #begin(owned: OwnedPartition, committed: Position | undefined, begun: OwnedPartition[]): void {
+  #begin(owned: OwnedPartition, committed: Assigned['committed'], begun: OwnedPartition[]): void {
     this.#state.partitions.set(owned.key, owned);
+    if (committed instanceof BarnabasError) {
+      // Where its group was is not known: to begin anywhere else would skip records, or repeat them all.
+      this.#reading.stop(owned, committed);
+      return;
+    }
     owned.committed = committed;
     const { autoOffsetReset } = this.#state.settings;
     if (committed !== undefined) {

@@ -16,7 +16,7 @@ import { assignedMessage, partitionErrorMessage, positionMessage, soughtMessage 
 import type { OwnedPartition } from './owned-partition.js';
 import { Pushing } from './pushing.js';
 import type { SessionState } from './session-state.js';
-import type { FetchedRecords, Push } from './types.js';
+import type { FetchedRecords, Located, Push } from './types.js';
 
 /** A partition whose fetch has ended for a reason that may pass is fetched again after this long. */
 export const REFETCH_AFTER_MS = 5_000;
@@ -42,7 +42,7 @@ export class Reading {
   constructor(state: SessionState) {
     this.#state = state;
     this.#pushing = new Pushing(state, {
-      onUnreadable: (owned, error) => this.#stop(owned, error),
+      onUnreadable: (owned, error) => this.stop(owned, error),
       onDrained: (owned, nowMs) => this.#actOnEnd(owned, nowMs),
     });
   }
@@ -97,7 +97,7 @@ export class Reading {
     owned.positionEpoch = last?.leaderEpoch ?? -1;
     // Reading may have been stopped for another reason.
     if (owned.reading === 'locating' || owned.revocation !== undefined) return;
-    this.#stop(owned, error);
+    this.stop(owned, error);
     owned.retryAtMs = nowMs + REFETCH_AFTER_MS;
   }
 
@@ -124,17 +124,27 @@ export class Reading {
     if (owned.fetched.length === 0 && owned.held.length === 0) this.#actOnEnd(owned, nowMs);
   }
 
-  located(generation: number, offset: number | BarnabasError): void {
-    const owned = this.#state.byGeneration.get(generation);
-    if (owned === undefined) return;
-    if (offset instanceof BarnabasError) {
-      this.#notLocated(owned, offset);
-      return;
+  /** Where logs begin or end: of all that were asked for together. */
+  located(found: readonly Located[]): void {
+    const begun: OwnedPartition[] = [];
+    for (const { generation, offset } of found) {
+      const owned = this.#state.byGeneration.get(generation);
+      if (owned === undefined) continue;
+      this.#state.endGeneration(owned);
+      if (offset instanceof BarnabasError) {
+        this.leaveSeek(owned);
+        this.stop(owned, offset);
+      } else if (this.#seeks.has(owned)) this.#arrive(owned, offset);
+      else if (owned.isTold) this.#moveByItself(owned, offset);
+      else {
+        owned.moveTo({ offset, leaderEpoch: -1, metadata: '' });
+        owned.isTold = true;
+        begun.push(owned);
+      }
     }
-    this.#state.endGeneration(owned);
-    if (this.#seeks.has(owned)) this.#arrive(owned, offset);
-    else if (owned.isTold) this.#moveByItself(owned, offset);
-    else this.#beginTold(owned, offset);
+    if (begun.length === 0) return;
+    this.#state.send(assignedMessage(this.#state.memberEpoch, begun));
+    for (const owned of begun) this.begin(owned);
   }
 
   seek({ correlationId, positions }: v1.SubscribeSeek): void {
@@ -206,13 +216,6 @@ export class Reading {
     owned.retryAtMs = Infinity;
   }
 
-  #beginTold(owned: OwnedPartition, offset: number): void {
-    owned.moveTo({ offset, leaderEpoch: -1, metadata: '' });
-    owned.isTold = true;
-    this.#state.send(assignedMessage(this.#state.memberEpoch, [owned]));
-    this.begin(owned);
-  }
-
   /** The log has no more what the client was reading: it hears where it goes on. */
   #moveByItself(owned: OwnedPartition, offset: number): void {
     this.#breakOff(owned);
@@ -252,30 +255,24 @@ export class Reading {
     }
   }
 
-  #notLocated(owned: OwnedPartition, error: BarnabasError): void {
-    this.#state.endGeneration(owned);
-    this.leaveSeek(owned);
-    this.#stop(owned, error);
-  }
-
   #actOnEnd(owned: OwnedPartition, nowMs: number): void {
     const { end } = owned;
     if (end === undefined) return;
     owned.end = undefined;
     if (end.errorName !== 'OFFSET_OUT_OF_RANGE') {
-      this.#stop(owned, end);
+      this.stop(owned, end);
       if (mayPass(end)) owned.retryAtMs = nowMs + REFETCH_AFTER_MS;
       return;
     }
     const divergingOffset = end.facts?.['divergingOffset'];
     const { autoOffsetReset } = this.#state.settings;
-    if (autoOffsetReset === 'none') this.#stop(owned, end);
+    if (autoOffsetReset === 'none') this.stop(owned, end);
     else if (typeof divergingOffset === 'number') this.#moveByItself(owned, Math.min(owned.position, divergingOffset));
     else this.locate(owned, autoOffsetReset);
   }
 
   /** Nothing is fetched, and the client is told why. */
-  #stop(owned: OwnedPartition, error: BarnabasError): void {
+  stop(owned: OwnedPartition, error: BarnabasError): void {
     this.#endFetch(owned);
     owned.reading = 'stopped';
     if (!owned.isTold) {
@@ -288,7 +285,7 @@ export class Reading {
   /** There is nothing committed, and the client wants to say itself where to begin. */
   stopWithoutPosition(owned: OwnedPartition): void {
     const { topic, partition } = owned;
-    this.#stop(
+    this.stop(
       owned,
       new BarnabasError(
         'OFFSET_OUT_OF_RANGE',

@@ -25,6 +25,7 @@ import type {
   CommitOutcomes,
   Effect,
   FetchedRecords,
+  Located,
   MemberIdentity,
   Position,
   Push,
@@ -83,6 +84,11 @@ export class Subscription {
     return [...this.#state.partitions.values()];
   }
 
+  /** Whether anybody waits for what is fetched or looked up under it. */
+  isCurrent(generation: number): boolean {
+    return this.#state.byGeneration.has(generation);
+  }
+
   /** For checks. */
   get state(): SessionState {
     return this.#state;
@@ -131,8 +137,8 @@ export class Subscription {
     this.#proceed(nowMs);
   }
 
-  located(generation: number, offset: number | BarnabasError, nowMs: number): void {
-    this.#reading.located(generation, offset);
+  located(found: readonly Located[], nowMs: number): void {
+    this.#reading.located(found);
     this.#proceed(nowMs);
   }
 

@@ -44,8 +44,8 @@ export interface MemberIdentity {
 
 /** A partition that the member owns from now on. */
 export interface Assigned extends TopicPartition {
-  /** Undefined where nothing is committed. */
-  readonly committed: Position | undefined;
+  /** Undefined where nothing is committed; an error where that cannot be told. */
+  readonly committed: Position | BarnabasError | undefined;
 }
 
 /** How much may be taken of fetched records. */
@@ -68,6 +68,12 @@ export interface FetchedRecords {
   readonly isDone: boolean;
   /** Throws what a batch is refused with. */
   take(limits: TakeLimits): Parcel;
+}
+
+/** What a look-up has found. */
+export interface Located {
+  readonly generation: number;
+  readonly offset: number | BarnabasError;
 }
 
 export interface OffsetToCommit extends TopicPartition, Position {}

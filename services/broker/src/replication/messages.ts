@@ -3,35 +3,17 @@ import { BarnabasError, errorToProto } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import type { MessageStream } from '@barnabas/rpc';
 import type { FollowPosition, LeaderMark } from '../core/index.js';
-import { GatheredStream } from './gathered-stream.js';
 
 /** As a follower holds it. */
-export type LeaderStream = MessageStream<internal.LeaderPart, internal.FollowerPart>;
+export type LeaderStream = MessageStream<internal.ReplicateResponse, internal.ReplicateRequest>;
 /** As a leader holds it. */
-export type FollowerStream = MessageStream<internal.FollowerPart, internal.LeaderPart>;
+export type FollowerStream = MessageStream<internal.ReplicateRequest, internal.ReplicateResponse>;
 
-type RequestPart = NonNullable<internal.FollowerPart['part']>;
-type ResponsePart = NonNullable<internal.LeaderPart['part']>;
+type RequestPart = NonNullable<internal.ReplicateRequest['part']>;
+type ResponsePart = NonNullable<internal.ReplicateResponse['part']>;
 
-export const request = (part: RequestPart): internal.FollowerPart => ({ part });
-export const response = (part: ResponsePart): internal.LeaderPart => ({ part });
-
-/** A stream as the follower's side of the wire gives it. */
-export function gatheredLeaderStream(
-  stream: MessageStream<internal.ReplicateResponse, internal.ReplicateRequest>,
-): LeaderStream {
-  return new GatheredStream(stream, () => SMALL);
-}
-
-/** A stream as the leader's side of the wire gives it. */
-export function gatheredFollowerStream(
-  stream: MessageStream<internal.ReplicateRequest, internal.ReplicateResponse>,
-): FollowerStream {
-  return new GatheredStream(stream, ({ part }) => (part?.$case === 'batches' ? part.batches.batches.length : SMALL));
-}
-
-/** Bytes of a part without batches, about. */
-const SMALL = 64;
+export const request = (part: RequestPart): internal.ReplicateRequest => ({ part });
+export const response = (part: ResponsePart): internal.ReplicateResponse => ({ part });
 
 export function markToProto(handle: number, mark: LeaderMark): internal.LeaderMark {
   const { highWatermark, logStartOffset, logEndOffset } = mark;
@@ -56,7 +38,7 @@ export function positionFromProto({ answer }: internal.FollowPosition): FollowPo
   }
 }
 
-export function ended(handle: number, error: BarnabasError): internal.LeaderPart {
+export function ended(handle: number, error: BarnabasError): internal.ReplicateResponse {
   return response({ $case: 'ended', ended: { handle, error: errorToProto(error) } });
 }
 

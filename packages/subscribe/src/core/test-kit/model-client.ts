@@ -221,7 +221,8 @@ export class ModelClient {
   locate(): void {
     const lookup = this.lookups.shift();
     if (lookup === undefined) return;
-    this.subscription.located(lookup.generation, lookup.end === 'earliest' ? LOG.start : LOG.end, this.nowMs);
+    const offset = lookup.end === 'earliest' ? LOG.start : LOG.end;
+    this.subscription.located([{ generation: lookup.generation, offset }], this.nowMs);
     this.run();
   }
 

@@ -7,6 +7,7 @@
  */
 import { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
+import { peerHost } from '@barnabas/rpc';
 import type { CallContext } from '@barnabas/rpc';
 import { JOINING_EPOCH, checkGroupId } from '../../core/group/index.js';
 import type { HeartbeatRequest, TopicPartitionId } from '../../core/group/index.js';
@@ -57,7 +58,7 @@ function toHeartbeat(
   const isJoining = memberEpoch === JOINING_EPOCH;
   const client = request.clientId ?? (isJoining ? clientId : undefined);
   // A member that reconnects comes from another port, and is described anew only when it joins.
-  const host = request.clientHost ?? (isJoining ? hostOf(peer) : undefined);
+  const host = request.clientHost ?? (isJoining ? peerHost(peer) : undefined);
   return {
     ...{ groupId, memberId, memberEpoch, incarnation, enforceRebalance },
     ...(client === undefined ? {} : { clientId: client }),
@@ -82,8 +83,4 @@ function ownedOf({ partitions }: v1.OwnedPartitions, image: MetadataImage): Topi
       throw error;
     }
   });
-}
-
-function hostOf(peer: string): string {
-  return peer.replace(/:\d+$/, '');
 }

@@ -110,10 +110,10 @@ export interface SubscribeStart {
   /** `uniform` or `range`; empty: the group's. */
   assignor: string;
   /**
-   * How long the client may go without acknowledging, committing, releasing or saying `alive` while it
-   * has records, in milliseconds, and how long it has for letting partitions go (Kafka's
-   * max.poll.interval.ms); 0 means 300,000. The member of a client that is over
-   * it leaves the group, and the stream ends with UNKNOWN_MEMBER_ID.
+   * How long the client may go without saying anything (acknowledge, commit, `alive` or whatever else) while
+   * it has records that it has not acknowledged, in milliseconds, and how long it has for letting partitions
+   * go (Kafka's max.poll.interval.ms); 0 means 300,000. The member of a client that is over it leaves the
+   * group, and the stream ends with UNKNOWN_MEMBER_ID.
    */
   maxPollIntervalMs: number;
   /** Where to begin without a committed offset. Default LATEST. */
@@ -143,7 +143,10 @@ export interface SubscribeResume {
   memberId: string;
   /** As `joined` or the last `assigned` gave it. */
   memberEpoch: number;
-  /** As `joined` gave it; the node goes on with one more. */
+  /**
+   * The one to go on with: that of `joined` plus 1, and one more with each further attempt to resume. Of
+   * two attempts the higher one goes on, in whatever order they arrive.
+   */
   incarnation: number;
   /**
    * What the client still owns, and where it goes on: records from there are pushed. A partition that
@@ -198,10 +201,11 @@ export interface SubscribeCommit {
 
 /**
  * Goes on from other offsets. Records pushed before are void: those that arrive behind `sought` are the
- * new ones. The next commit of the partitions may be lower than the last.
+ * new ones, and until then nothing of these partitions is to be acknowledged. The next commit of the
+ * partitions may be lower than the last.
  */
 export interface SubscribeSeek {
-  /** Chosen by the client; `sought` carries it. */
+  /** Chosen by the client, from 1; `sought` carries it. */
   correlationId: number;
   /** Owned partitions, and offsets; -2 is the log's start, -1 its end. */
   positions: SubscribePosition[];
@@ -215,7 +219,10 @@ export interface SubscribePause {
   resumed: GroupPartition[];
 }
 
-/** The client works on these no more: they may go to others. What it acknowledged is committed first. */
+/**
+ * The client works on these no more: they may go to others. What it acknowledged is committed first, unless
+ * auto_commit_interval_ms is -1.
+ */
 export interface SubscribeReleased {
   /** Of `revoked`. */
   partitions: GroupPartition[];
@@ -267,11 +274,18 @@ export interface SubscribeJoined {
 export interface SubscribeAssigned {
   /** The epoch that the member is at now. */
   memberEpoch: number;
-  /** New ones only, and where reading begins. */
+  /**
+   * New ones only, and where reading begins (-1: nowhere, a `partition_error` says why); of a membership that
+   * is resumed also those that the client had. None where only the epoch has moved.
+   */
   positions: SubscribePosition[];
 }
 
-/** Partitions to give up. */
+/**
+ * Partitions to give up. They go when the client says `released`; or, unless auto_commit_interval_ms is -1,
+ * when everything that was pushed of them is acknowledged: a client that acknowledges as it goes need do
+ * nothing.
+ */
 export interface SubscribeRevoked {
   /** Nothing more is pushed of these. */
   partitions: GroupPartition[];
@@ -296,11 +310,14 @@ export interface SubscribeRecords {
   topic: string;
   /** Partition. */
   partition: number;
-  /** At least one, except where only `next_offset` moves (records that compaction or a transaction took away). */
+  /**
+   * At least one, except where only `next_offset` moves (records that compaction or a transaction took away).
+   * Their own topic and partition are left empty: they are those of the message.
+   */
   records: ConsumedRecord[];
   /** Acknowledge this when all of the message is done with. */
   nextOffset: number;
-  /** End of what may be read: lag is this minus next_offset. */
+  /** End of what may be read (with READ_COMMITTED the last stable offset): lag is this minus next_offset. */
   highWatermark: number;
   /** Leader epoch of the last record; -1 if not known. For positions. */
   leaderEpoch: number;
@@ -320,7 +337,10 @@ export interface SubscribeCommitted {
 
 /** A seek is in force. */
 export interface SubscribeSought {
-  /** The request's. */
+  /**
+   * The request's. 0: the node itself had to go on elsewhere, since the log does not have the records any
+   * more that were to be read (auto_offset_reset), or others in their place (KIP-320).
+   */
   correlationId: number;
   /** Where the partitions stand now. Those that the client does not own any more are left out. */
   positions: SubscribePosition[];
@@ -332,7 +352,10 @@ export interface SubscribePartitionError {
   partition:
     | GroupPartition
     | undefined;
-  /** What and why. Reading stops where it is until the client seeks, if the error is about the log. */
+  /**
+   * What and why. An error that may pass is tried again; otherwise reading stops where it is until the
+   * client seeks.
+   */
   error: Error | undefined;
 }
 
