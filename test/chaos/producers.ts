@@ -154,7 +154,7 @@ export class ThinStreamWriter implements Writer {
         const send = recorder.send({ process, partition, mayDuplicate: false, isContiguous: false }, RECORDS_PER_ENTRY);
         const correlationId = this.#nextId++;
         this.#waiting.set(correlationId, send);
-        stream.write({ correlationId, request: thinRequest(topic, send) });
+        stream.write({ correlationId, request: thinRequest(topic, send), answerEarly: false });
       }
     }
     const limit = setTimeout(() => this.#stream?.cancel(), THIN_TIMEOUT_MS + 5_000);

@@ -250,7 +250,7 @@ describe.each(['gateway', 'broker'] as const)('a %s', (role) => {
   });
 
   test('forgets clients that disappear in the middle of a produce stream, half a message sent', async () => {
-    const request = { correlationId: 1, request: produceRequest(batchEntry(batchOf('half'))) };
+    const request = { correlationId: 1, answerEarly: false, request: produceRequest(batchEntry(batchOf('half'))) };
     const message = framed(v1.ProduceStreamRequest.encode(request).finish());
     for (const cut of [3, 5, message.length - 1, message.length]) {
       const client = new Wire(addressOf(node, role));

@@ -51,6 +51,7 @@ export type { FoundOffset, ListOffsetsOptions, OffsetQuestion, OffsetSpec } from
 export { Admin } from './admin/admin.js';
 export type * from './admin/admin-types.js';
 export type * from './admin/cluster-types.js';
+export type * from './admin/group-admin-types.js';
 export { PartialFailureError } from './admin/partial-failure.js';
 
 export { GroupCalls } from './group/group-calls.js';

@@ -38,6 +38,20 @@ export class BarnabasError extends Error {
   }
 }
 
+/**
+ * An error that is an answer: whoever made it is of no interest, and a server may make thousands in a
+ * turn, when it loses the lead of as many partitions. It has no stack, which is most of an error's cost.
+ */
+export function refusal(errorName: ErrorName, message: string, facts?: Facts): BarnabasError {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new BarnabasError(errorName, message, facts);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /** The name for one of Kafka's numbers; undefined for 0 (no error) and for numbers not in the table. */
 export function errorNameOf(code: number): ErrorName | undefined {
   return NAMES_BY_CODE.get(code);

@@ -162,7 +162,11 @@ describe('a broker that stops', () => {
     await watched.until((messages) => messages.length > 0);
     await fetched.until((messages) => messages.length > 0);
     for (let id = 0; id < 5; id++) {
-      produced.stream.write({ correlationId: id, request: produceRequest([recordsEntry('orders', ['a'])]) });
+      produced.stream.write({
+        correlationId: id,
+        answerEarly: false,
+        request: produceRequest([recordsEntry('orders', ['a'])]),
+      });
     }
     await eventually(() => broker.metrics.total('barnabas_messages_in_total') === 5, 'five are appended');
     await broker.role.stop(600_000);
@@ -182,7 +186,11 @@ describe('a broker that stops', () => {
     broker.controller.mayLeave = false;
     const release = broker.store(topicId).stallWrites();
     const produced = new Recorded(broker.log.produceStream());
-    produced.stream.write({ correlationId: 1, request: produceRequest([recordsEntry('orders', ['b'])]) });
+    produced.stream.write({
+      correlationId: 1,
+      answerEarly: false,
+      request: produceRequest([recordsEntry('orders', ['b'])]),
+    });
     await eventually(() => broker.metrics.total('barnabas_messages_in_total') === 2, 'it is appended');
     const stopping = broker.role.stop(50);
     expect(await produced.end()).toMatchObject({ errorName: 'BROKER_NOT_AVAILABLE' });

@@ -4,6 +4,7 @@ import { BarnabasError, internal } from '@barnabas/protocol';
 import { service } from '@barnabas/rpc';
 import type { ServiceRegistration } from '@barnabas/rpc';
 import type { LeaderSide } from './replication/leader-side.js';
+import { gatheredFollowerStream } from './replication/messages.js';
 
 /** `leaderSide` gives undefined before the broker has registered and been unfenced, and once it stops (race 19). */
 export function replicationService(
@@ -18,7 +19,7 @@ export function replicationService(
         if (current === undefined) {
           throw new BarnabasError('BROKER_NOT_AVAILABLE', 'the broker is starting or stopping: try again later');
         }
-        current.replicate(stream);
+        current.replicate(gatheredFollowerStream(stream));
       },
     },
     onFault,

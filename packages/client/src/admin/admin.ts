@@ -1,6 +1,7 @@
 /**
- * Administration of topics, configurations, offsets, replicas, brokers and controllers. Calls go to any node, which passes changes on
- * to the active controller; calls about partitions go to their leaders. What may pass is tried again
+ * Administration of topics, configurations, offsets, replicas, brokers, controllers and groups. Calls go to
+ * any node, which passes changes on to the active controller; calls about partitions go to their leaders,
+ * those about groups to their coordinators. What may pass is tried again
  * until the time is over.
  *
  * A call about several things rejects if one of them failed: with its error if there was only one, with
@@ -53,6 +54,10 @@ import type {
   VoterKey,
 } from './cluster-types.js';
 import { fromWireEntry, fromWireResource, toWireAlteration, toWireResource } from './config-mapping.js';
+import type { FetchedOffset, OffsetToCommit } from '../group/group-types.js';
+import type { PartitionToFetch } from '../group/member-offsets.js';
+import { GroupAdmin } from './group-admin.js';
+import type { GroupDescription, GroupLag, GroupListing, GroupState } from './group-admin-types.js';
 import { allOf, mapResults } from './partial-failure.js';
 
 type AdminStub = ServiceClient<v1.AdminServiceDefinition>;
@@ -60,10 +65,12 @@ type MetadataStub = ServiceClient<v1.MetadataServiceDefinition>;
 
 export class Admin {
   readonly #router: ClusterRouter;
+  readonly #groups: GroupAdmin;
 
   /** Made by BarnabasClient.admin. */
   constructor(router: ClusterRouter) {
     this.#router = router;
+    this.#groups = new GroupAdmin(router);
   }
 
   async createTopics(topics: readonly NewTopic[], options: ValidateOptions = {}): Promise<readonly CreatedTopic[]> {
@@ -155,7 +162,7 @@ export class Admin {
     mapResults(results, () => undefined);
   }
 
-  /** Offsets at the ends of partitions or by time, in the order of the questions. */
+  /** Offsets at the ends of partitions, by time or of the first record at or after one, in the order of the questions. */
   listOffsets(
     questions: readonly OffsetQuestion[],
     options: AdminCallOptions & { readonly isolationLevel?: 'read_uncommitted' | 'read_committed' } = {},
@@ -297,6 +304,57 @@ export class Admin {
       timeoutMs: this.#timeoutMs(options),
     };
     await this.#admin((stub, call) => stub.updateFeatures(request, call), options);
+  }
+
+  /** The groups that there are, in order of ids; only those in some states, if they are named. */
+  listGroups(
+    options: AdminCallOptions & { readonly states?: readonly GroupState[] } = {},
+  ): Promise<readonly GroupListing[]> {
+    return this.#groups.list(options);
+  }
+
+  /** Members of groups and what they own, in the order of the ids. GROUP_ID_NOT_FOUND for one that is not there. */
+  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<readonly GroupDescription[]> {
+    return this.#groups.describe(groupIds, options);
+  }
+
+  /** Forgets groups and what they have committed. NON_EMPTY_GROUP for one that has members. */
+  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<void> {
+    return this.#groups.delete(groupIds, options);
+  }
+
+  /** How far a group has read: everything that it has committed, or some partitions (offset -1: nothing committed). */
+  listGroupOffsets(
+    groupId: string,
+    options: AdminCallOptions & { readonly partitions?: readonly PartitionToFetch[] } = {},
+  ): Promise<readonly FetchedOffset[]> {
+    return this.#groups.offsets(groupId, options);
+  }
+
+  /**
+   * Sets committed offsets, up or down; makes the group where there is none. NON_EMPTY_GROUP while it has
+   * members, and nothing is changed then.
+   */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly OffsetToCommit[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return this.#groups.alterOffsets(groupId, offsets, options);
+  }
+
+  /** Forgets committed offsets. GROUP_SUBSCRIBED_TO_TOPIC where members may be reading. */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly PartitionToFetch[],
+    options: AdminCallOptions = {},
+  ): Promise<void> {
+    return this.#groups.deleteOffsets(groupId, partitions, options);
+  }
+
+  /** describeGroups, with committed offsets, ends of logs, and lag in records and in time. */
+  groupLag(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<readonly GroupLag[]> {
+    return this.#groups.lag(groupIds, options);
   }
 
   #getMetadata(topics: readonly string[], options: AdminCallOptions): Promise<v1.GetMetadataResponse> {

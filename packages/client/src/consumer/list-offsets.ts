@@ -31,8 +31,20 @@ export interface ListOffsetsOptions {
 export async function listOffsets(
   router: ClusterRouter,
   questions: readonly OffsetQuestion[],
-  { isolationLevel, timeoutMs }: ListOffsetsOptions,
+  options: ListOffsetsOptions,
 ): Promise<FoundOffset[]> {
+  return (await listEachOffset(router, questions, options)).map((result) => {
+    if (result instanceof BarnabasError) throw result;
+    return result;
+  });
+}
+
+/** The same, with failures in their places. */
+export async function listEachOffset(
+  router: ClusterRouter,
+  questions: readonly OffsetQuestion[],
+  { isolationLevel, timeoutMs }: ListOffsetsOptions,
+): Promise<(FoundOffset | BarnabasError)[]> {
   const results = await callLeaders(router, {
     entries: questions,
     timeoutMs,
@@ -43,7 +55,7 @@ export async function listOffsets(
     },
   });
   return results.map((result, index) => {
-    if (result instanceof BarnabasError) throw result;
+    if (result instanceof BarnabasError) return result;
     const { topic, partition } = questions[index] as OffsetQuestion;
     const { offset, timestampMs, leaderEpoch } = result;
     return { topic, partition, offset, timestamp: timestampMs, leaderEpoch };

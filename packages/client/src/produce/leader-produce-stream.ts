@@ -3,8 +3,8 @@
  * whatever happens to the stream. Does not retry and does not know partitions.
  *
  * Invariants:
- *   S1  each request's callback runs once: with the answer, the error of the request, or the end of
- *       the stream; never inside `send`
+ *   S1  each request's callback runs once with `isLast`: with the answer, or its last part, the error of
+ *       the request, or the end of the stream; before that with parts of the answer; never inside `send`
  *   S2  a request that is not answered in time ends the stream: a late answer must not overtake a retry
  */
 import type { Timer } from '@barnabas/common';
@@ -22,7 +22,8 @@ export interface LeaderProduceStreamParts {
   readonly onClosed: (error: BarnabasError) => void;
 }
 
-export type ProduceAnswer = (answer: v1.ProduceResponse | BarnabasError) => void;
+/** `isLast`: nothing else comes of this request. */
+export type ProduceAnswer = (answer: v1.ProduceResponse | BarnabasError, isLast: boolean) => void;
 
 interface Waiting {
   readonly sentMs: number;
@@ -70,13 +71,13 @@ export class LeaderProduceStream {
   send(request: v1.ProduceRequest, onAnswer: ProduceAnswer): void {
     const correlationId = this.#nextCorrelationId++;
     this.#waiting.set(correlationId, { sentMs: this.#now(), onAnswer });
-    this.#write({ correlationId, request });
+    this.#write({ correlationId, request, answerEarly: true });
     if (this.#timer === undefined) this.#armTimer(this.#parts.answerTimeoutMs);
   }
 
   /** Sends a request with acks 0, which is never answered. */
   sendUnanswered(request: v1.ProduceRequest): void {
-    this.#write({ correlationId: this.#nextCorrelationId++, request });
+    this.#write({ correlationId: this.#nextCorrelationId++, request, answerEarly: false });
   }
 
   /** Ends in good order: what was written is sent, answers are still taken. */
@@ -94,12 +95,13 @@ export class LeaderProduceStream {
     if (!this.#stream.write(message)) this.#isWritable = false;
   }
 
-  #onMessage({ correlationId, response, error }: v1.ProduceStreamResponse): void {
+  #onMessage({ correlationId, response, error, more }: v1.ProduceStreamResponse): void {
     const waiting = this.#waiting.get(correlationId);
     if (waiting === undefined) return;
-    this.#waiting.delete(correlationId);
-    if (response !== undefined) waiting.onAnswer(response);
-    else waiting.onAnswer(error === undefined ? emptyAnswer() : errorFromProto(error));
+    const isLast = !more || response === undefined;
+    if (isLast) this.#waiting.delete(correlationId);
+    if (response !== undefined) waiting.onAnswer(response, isLast);
+    else waiting.onAnswer(error === undefined ? emptyAnswer() : errorFromProto(error), isLast);
     this.#parts.onReady();
   }
 
@@ -109,7 +111,7 @@ export class LeaderProduceStream {
     this.#timer?.cancel();
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const { onAnswer } of waiting) onAnswer(error);
+    for (const { onAnswer } of waiting) onAnswer(error, true);
     this.#parts.onClosed(error);
   }
 

@@ -33,6 +33,12 @@ export interface ProduceDispatcherOptions {
   readonly requestTimeoutMs: number;
 }
 
+/**
+ * Partitions in one request. When a broker is lost a thousand have something to send at once: the leader
+ * works on a small request, and answers it, while it receives the next.
+ */
+const MAX_PARTS = 128;
+
 /** A leader that has been succeeded refuses what it holds within a round trip; one that does not is given up after this. */
 const SUCCEEDED_LEADER_GRACE_MS = 100;
 
@@ -114,8 +120,9 @@ export class ProduceDispatcher {
       this.#lanes.add(lane);
     }
     for (const draft of drafts.values()) this.#send(draft);
-    // A lane may have more than one request's worth, and its node room for another request.
-    if (served.some((lane) => lane.hasWork)) this.#requestPass();
+    // A lane, or all of them, may have more than one request's worth, and the node room for another request.
+    const isLeftOver = served.some((lane) => lane.hasWork) || [...drafts.values()].some(({ isFull }) => isFull);
+    if (isLeftOver) this.#requestPass();
   }
 
   /** Puts what the lane may send into the request for its leader. Returns whether it did. */
@@ -149,22 +156,26 @@ export class ProduceDispatcher {
     const request: v1.ProduceRequest = { acks, timeoutMs: requestTimeoutMs, entries: draft.parts.map(toEntry) };
     if (isAnswered) {
       this.#unanswered.add(draft);
-      draft.stream.send(request, (answer) => this.#onAnswer(draft, answer));
+      draft.stream.send(request, (answer, isLast) => this.#onAnswer(draft, answer, isLast));
       return;
     }
     draft.stream.sendUnanswered(request);
     for (const part of draft.parts) this.#settle(part, NOT_ANSWERED);
   }
 
-  #onAnswer(draft: Draft, answer: v1.ProduceResponse | BarnabasError): void {
-    this.#unanswered.delete(draft);
+  #onAnswer(draft: Draft, answer: v1.ProduceResponse | BarnabasError, isLast: boolean): void {
+    if (isLast) this.#unanswered.delete(draft);
     if (this.#isClosed) return;
     if (answer instanceof BarnabasError) {
       for (const part of draft.parts) this.#settle(part, answer);
     } else {
       this.#router.reportAnswer(draft.endpoint);
-      const results = new Map(answer.results.map((result) => [result.entry, result]));
-      draft.parts.forEach((part, index) => this.#settle(part, outcomeOf(results.get(index))));
+      for (const result of answer.results) {
+        const part = draft.parts[result.entry];
+        if (part !== undefined) this.#settle(part, outcomeOf(result));
+      }
+      // What even the last part says nothing about.
+      if (isLast) for (const part of draft.parts) if (!part.isSettled) this.#settle(part, outcomeOf(undefined));
     }
     this.#requestPass();
   }
@@ -290,6 +301,8 @@ class Draft implements RequestRoom {
   readonly parts: Part[] = [];
   /** The endpoint of the lane being served. */
   leader: LeaderEndpoint;
+  /** Somebody has found no room. */
+  isFull = false;
   #bytes = 0;
 
   constructor(
@@ -301,7 +314,10 @@ class Draft implements RequestRoom {
   }
 
   fits(sizeInBytes: number): boolean {
-    return this.parts.length === 0 || this.#bytes + sizeInBytes <= this.maxBytes;
+    const { length } = this.parts;
+    const fits = length === 0 || (length < MAX_PARTS && this.#bytes + sizeInBytes <= this.maxBytes);
+    this.isFull ||= !fits;
+    return fits;
   }
 
   add(lane: PartitionLane, batch: OutboundBatch): void {

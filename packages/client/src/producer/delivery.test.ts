@@ -545,3 +545,43 @@ describe('delivery.timeout.ms', () => {
     }
   });
 });
+
+describe('a request for many partitions', () => {
+  it('settles what an early part of its answer says, and leaves the rest to the last', async () => {
+    const producer = start({}, { topics: { t: 3 } });
+    const gate = deferred<void>();
+    harness.cluster.intercept(times(1, onMethod('ProduceStream', { kind: 'answer-in-parts', until: gate.promise })));
+    const done: number[] = [];
+    const sent = [0, 1, 2].map((partition) =>
+      producer.send({ topic: 't', partition, value: 'a' }).then(() => done.push(partition)),
+    );
+    await sent[0];
+    await settle();
+    expect(done).toEqual([0]);
+    // The partition that is done does not wait for the others.
+    await producer.send({ topic: 't', partition: 0, value: 'b' });
+    expect(values(0)).toEqual(['a', 'b']);
+    gate.resolve();
+    await Promise.all(sent);
+    expect(done).toEqual([0, 1, 2]);
+    expect([values(1), values(2)]).toEqual([['a'], ['a']]);
+  });
+
+  it('is split into requests that the leader answers one by one, all on their way at once', async () => {
+    const producer = start({}, { topics: { t: 300 } });
+    await producer.send({ topic: 't', partition: 0, value: 'first' });
+    const gate = deferred<void>();
+    const sizes: number[] = [];
+    harness.cluster.intercept(({ method, message }) => {
+      if (method !== 'ProduceStream') return undefined;
+      sizes.push((message as v1.ProduceStreamRequest).request?.entries.length ?? 0);
+      return { kind: 'hold-answer', until: gate.promise };
+    });
+    const sent = Array.from({ length: 300 }, (_, partition) => producer.send({ topic: 't', partition, value: 'a' }));
+    await settle();
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(300);
+    expect(Math.max(...sizes)).toBe(128);
+    gate.resolve();
+    await Promise.all(sent);
+  });
+});

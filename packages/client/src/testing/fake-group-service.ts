@@ -77,11 +77,76 @@ export class FakeGroups {
       commitOffsets: (request) => node.unary('CommitOffsets', request, () => this.#commit(node, request)),
       fetchOffsets: (request) => node.unary('FetchOffsets', request, () => this.#fetch(node, request)),
       findCoordinator: (request) => node.unary('FindCoordinator', request, () => this.#find(request)),
-      deleteOffsets: () => Promise.reject(unimplemented()),
-      listGroups: () => Promise.reject(unimplemented()),
-      describeGroups: () => Promise.reject(unimplemented()),
-      deleteGroups: () => Promise.reject(unimplemented()),
+      deleteOffsets: (request) => node.unary('DeleteOffsets', request, () => this.#deleteOffsets(node, request)),
+      listGroups: (request) => node.unary('ListGroups', request, () => this.#list(node, request)),
+      describeGroups: (request) => node.unary('DescribeGroups', request, () => this.#describe(node, request)),
+      deleteGroups: (request) => node.unary('DeleteGroups', request, () => this.#delete(node, request)),
     });
+  }
+
+  #list(node: FakeNode, { states }: v1.ListGroupsRequest): v1.ListGroupsResponse {
+    const groups = [...this.#groups]
+      .filter(([groupId, group]) => group.exists && this.#coordinates(node, groupId))
+      .map(([groupId, group]) => ({
+        ...{ groupId, state: group.state, members: group.members.size, coordinatorId: this.#coordinatorOf(groupId) },
+      }));
+    return { groups: groups.filter(({ state }) => states.length === 0 || states.includes(state)), errors: [] };
+  }
+
+  #describe(node: FakeNode, { groupIds }: v1.DescribeGroupsRequest): v1.DescribeGroupsResponse {
+    const describe = (groupId: string): v1.DescribedGroup => {
+      try {
+        const group = this.#existing(node, groupId);
+        const { state, epoch } = group;
+        const coordinatorId = this.#coordinatorOf(groupId);
+        const description = { groupId, state, epoch, targetEpoch: epoch, coordinatorId, assignor: 'uniform' };
+        return { ...description, members: [...group.describe()], error: undefined };
+      } catch (error) {
+        return v1.DescribedGroup.create({ groupId, error: errorToProto(toBarnabasError(error)) });
+      }
+    };
+    return { groups: groupIds.map(describe) };
+  }
+
+  #delete(node: FakeNode, { groupIds }: v1.DeleteGroupsRequest): v1.DeleteGroupsResponse {
+    const remove = (groupId: string): v1.DeletedGroup => {
+      try {
+        const group = this.#existing(node, groupId);
+        if (group.members.size > 0) throw new BarnabasError('NON_EMPTY_GROUP', `group ${groupId} has members`);
+        this.#groups.delete(groupId);
+        return { groupId, error: undefined };
+      } catch (error) {
+        return { groupId, error: errorToProto(toBarnabasError(error)) };
+      }
+    };
+    return { results: groupIds.map(remove) };
+  }
+
+  #deleteOffsets(node: FakeNode, request: v1.DeleteOffsetsRequest): v1.DeleteOffsetsResponse {
+    try {
+      const errors = this.#existing(node, request.groupId).deleteOffsets(request.partitions);
+      const results = request.partitions.map((partition, index) => {
+        const error = errors[index];
+        return { partition, error: error && errorToProto(error) };
+      });
+      return { results, error: undefined };
+    } catch (error) {
+      return { results: [], error: errorToProto(toBarnabasError(error)) };
+    }
+  }
+
+  #existing(node: FakeNode, groupId: string): FakeGroup {
+    const group = this.#at(node, groupId);
+    if (!group.exists) throw new BarnabasError('GROUP_ID_NOT_FOUND', `there is no group ${groupId}`);
+    return group;
+  }
+
+  #coordinates(node: FakeNode, groupId: string): boolean {
+    return node.isGateway || this.#coordinatorOf(groupId) === node.nodeId;
+  }
+
+  #coordinatorOf(groupId: string): number {
+    return this.#ports.leaderOf(coordinatorPartition(groupId, this.#ports.offsetsPartitions(false))).id;
   }
 
   unimplemented(): BarnabasError {

@@ -3,8 +3,7 @@
  * can tell apart, without records, racks, sessions and patterns beyond JavaScript's. Members are removed
  * when a test says so. Pure: the same model judges the member's core.
  */
-import { BarnabasError } from '@barnabas/protocol';
-import type { v1 } from '@barnabas/protocol';
+import { BarnabasError, v1 } from '@barnabas/protocol';
 
 export interface FakeTopicPartition {
   readonly topic: string;
@@ -22,6 +21,8 @@ export interface FakeGroupMember {
   topics: readonly string[];
   pattern: string;
   rebalanceTimeoutMs: number;
+  clientId: string;
+  clientHost: string;
   /** It has said that it will be back. */
   isAway: boolean;
   assigned: Map<string, FakeTopicPartition & { readonly since: number }>;
@@ -74,6 +75,43 @@ export class FakeGroup {
   /** As when its session is over, or it was late to give partitions up. */
   remove(memberId: string): void {
     if (this.members.delete(memberId)) this.#retarget();
+  }
+
+  /** There is something to know of it. */
+  get exists(): boolean {
+    return this.members.size > 0 || this.commits.size > 0;
+  }
+
+  get state(): v1.GroupState {
+    if (this.members.size === 0) return v1.GroupState.EMPTY;
+    return this.isStable ? v1.GroupState.STABLE : v1.GroupState.RECONCILING;
+  }
+
+  describe(): readonly v1.DescribedMember[] {
+    const members = [...this.members.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+    return members.map(({ id, assigned, pending, topics, pattern, ...member }) => ({
+      memberId: id,
+      ...{ instanceId: member.instanceId, rackId: '', clientId: member.clientId, clientHost: member.clientHost },
+      subscription: { topics: [...topics], pattern },
+      epoch: member.epoch,
+      assignment: [...assigned.values(), ...pending.values()].map(named),
+      target: this.#topics()
+        .filter((one) => this.#target.get(keyOf(one)) === id)
+        .map(named),
+    }));
+  }
+
+  /** Refuses what members subscribe to. */
+  deleteOffsets(partitions: readonly v1.GroupPartition[]): (BarnabasError | undefined)[] {
+    return partitions.map((asked) => {
+      const found = this.#find(asked);
+      if (found === undefined) return new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', 'there is no such partition');
+      if ([...this.members.values()].some((member) => subscribes(member, found.topic))) {
+        return new BarnabasError('GROUP_SUBSCRIBED_TO_TOPIC', `members subscribe to ${found.topic}`);
+      }
+      this.commits.delete(keyOf(found));
+      return undefined;
+    });
   }
 
   heartbeat(request: v1.ConsumerGroupHeartbeatRequest): v1.ConsumerGroupHeartbeatResponse {
@@ -162,7 +200,14 @@ export class FakeGroup {
     }
     const member: FakeGroupMember = {
       ...{ id: memberId, instanceId, incarnation, epoch: 0, previousEpoch: 0, version: 0, topics: [], pattern: '' },
-      ...{ rebalanceTimeoutMs: 0, isAway: false, assigned: new Map(), pending: new Map() },
+      ...{
+        rebalanceTimeoutMs: 0,
+        clientId: '',
+        clientHost: '',
+        isAway: false,
+        assigned: new Map(),
+        pending: new Map(),
+      },
     };
     this.members.set(memberId, member);
     if (holder === undefined) {
@@ -217,6 +262,8 @@ export class FakeGroup {
     const { subscription, incarnation, rebalanceTimeoutMs = member.rebalanceTimeoutMs } = request;
     member.incarnation = incarnation;
     member.rebalanceTimeoutMs = rebalanceTimeoutMs;
+    member.clientId = request.clientId ?? member.clientId;
+    member.clientHost = request.clientHost ?? member.clientHost;
     if (request.enforceRebalance) this.#retarget();
     if (subscription === undefined) return;
     const { topics, pattern } = subscription;
@@ -333,6 +380,10 @@ function reportOf(
 function checkIncarnation(member: FakeGroupMember, incarnation: number): void {
   if (incarnation >= member.incarnation) return;
   throw new BarnabasError('FENCED_MEMBER_EPOCH', `member ${member.id} goes on in a later stream`);
+}
+
+function named({ topic, topicId, partition }: FakeTopicPartition): v1.GroupPartition {
+  return { topic, topicId, partition };
 }
 
 function keyOf({ topicId, partition }: { readonly topicId: string; readonly partition: number }): string {

@@ -57,6 +57,7 @@ export class FakeNode implements NodeContext {
       case 'hold':
         await action.until;
         return handle(request);
+      case 'answer-in-parts':
       case 'hold-answer': {
         const response = handle(request);
         await action.until;

@@ -57,7 +57,7 @@ function handle(
   if (request === undefined) throw new TypeError('a produce message without a request');
   if (action?.kind === 'error') {
     const error = errorToProto(new BarnabasError(action.error, 'injected'));
-    stream.write({ correlationId, response: undefined, error });
+    stream.write({ correlationId, response: undefined, error, more: false });
     return;
   }
   const response = append(node, find, request, action);
@@ -66,8 +66,12 @@ function handle(
     return;
   }
   if (request.acks === v1.Acks.NONE || action?.kind === 'drop-answer') return;
-  const answer = { correlationId, response, error: undefined };
-  if (action?.kind === 'hold-answer') void action.until.then(() => stream.write(answer));
+  const answer = { correlationId, response, error: undefined, more: false };
+  if (action?.kind === 'answer-in-parts') {
+    const [first, ...others] = response.results;
+    stream.write({ ...answer, response: { results: first === undefined ? [] : [first] }, more: true });
+    void action.until.then(() => stream.write({ ...answer, response: { results: others } }));
+  } else if (action?.kind === 'hold-answer') void action.until.then(() => stream.write(answer));
   else stream.write(answer);
 }
 

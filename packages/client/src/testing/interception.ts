@@ -19,6 +19,8 @@ export type Interception =
   | { readonly kind: 'hold'; readonly until: Promise<void>; readonly then?: Interception }
   /** Handled now, answered when the promise resolves. */
   | { readonly kind: 'hold-answer'; readonly until: Promise<void> }
+  /** Handled now; the first entry is answered now, the others when the promise resolves. */
+  | { readonly kind: 'answer-in-parts'; readonly until: Promise<void> }
   /** Never handled, never answered. */
   | { readonly kind: 'drop' }
   /** Handled, never answered. */

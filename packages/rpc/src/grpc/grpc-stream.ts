@@ -7,6 +7,8 @@
  *       channel holds up to 1 MiB more for each stream (channel.ts)
  *   G2  more than `maxBufferedBytes` never wait, but for one single message
  *   G3  while paused at most one more message is taken from the transport
+ *   G4  messages are delivered for some milliseconds of a turn of the event loop, then the next stream's
+ *       turn comes, and what was written leaves the process (turn.ts)
  */
 import type { BarnabasError } from '@barnabas/protocol';
 import type { Duplex, Readable, Writable } from 'node:stream';
@@ -14,6 +16,7 @@ import { readsTooSlowly } from '../call-errors.js';
 import type { Limits } from '../limits.js';
 import { StreamEnd } from '../stream-end.js';
 import type { Classify } from '../stream-end.js';
+import { turn } from './turn.js';
 
 /** The streams of grpc-js as Node sees them; a server stream's client end cannot write, its server end not read. */
 export interface GrpcStreamParts {
@@ -29,6 +32,8 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
   #refused = false;
   #ended = false;
   #paused = false;
+  /** Until the next turn. */
+  #yielding = false;
   #readWhenResumed: (() => void) | undefined;
 
   protected constructor(
@@ -95,7 +100,10 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
 
   resume(): void {
     this.#paused = false;
-    if (!this.handled) return;
+    if (this.handled && !this.#yielding) this.#flow();
+  }
+
+  #flow(): void {
     this.parts.readable?.resume();
     const read = this.#readWhenResumed;
     this.#readWhenResumed = undefined;
@@ -112,6 +120,17 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
       return;
     }
     this.receive(message);
+    if (turn.isOver) this.#yield();
+  }
+
+  #yield(): void {
+    if (this.#yielding || this.over) return;
+    this.#yielding = true;
+    this.parts.readable?.pause();
+    setImmediate(() => {
+      this.#yielding = false;
+      if (!this.#paused) this.#flow();
+    });
   }
 
   #written(size: number): void {
@@ -129,7 +148,7 @@ export abstract class GrpcStream extends StreamEnd<unknown, unknown> {
     const read = readable._read.bind(readable);
     let first = true;
     readable._read = (size) => {
-      if (this.#paused && !first) this.#readWhenResumed = () => read(size);
+      if ((this.#paused || this.#yielding) && !first) this.#readWhenResumed = () => read(size);
       else read(size);
       first = false;
     };

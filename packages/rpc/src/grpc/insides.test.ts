@@ -90,6 +90,39 @@ describe('a server as a bare HTTP/2 client sees it', () => {
     stream.close();
   });
 
+  test('lets others have their turn when messages take long, and delivers all, in order, with the end', async () => {
+    await start({});
+    const heard: string[] = [];
+    const turns = new Set<number>();
+    const ended = deferred<void>();
+    let turn = 0;
+    const count = (): void => {
+      turn += 1;
+      if (!stream.destroyed) setImmediate(count);
+    };
+    onChat = (stream) =>
+      stream.handle({
+        onMessage: ({ value }) => {
+          heard.push(String(value));
+          turns.add(turn);
+          for (const begun = performance.now(); performance.now() - begun < 2; );
+        },
+        onEnd: () => ended.resolve(),
+        onClose() {},
+      });
+    const stream = call('Chat');
+    stream.on('error', () => {});
+    setImmediate(count);
+    const sent = Array.from({ length: 40 }, (_, i) => `${i}`);
+    const messages = sent.map((value) => v1.Record.encode(v1.Record.create({ value: Buffer.from(value) })).finish());
+    stream.end(Buffer.concat(messages.map(frame)));
+    await ended.promise;
+    stream.close();
+    expect(heard).toEqual(sent);
+    // 80 ms of work; a turn has 5, and goes over it by a message at most.
+    expect(turns.size).toBeGreaterThanOrEqual(10);
+  });
+
   test('refuses headers above the limit without harm to other calls', async () => {
     await start({ maxHeaderBytes: 4 * KiB });
     const large = call('Ask', { 'x-large': 'x'.repeat(8 * KiB) });

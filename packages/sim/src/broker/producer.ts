@@ -170,7 +170,7 @@ export class SimulatedProducer {
     const request = { acks, timeoutMs: this.world.dice.between(20, timeoutMs), entries: [batch.lane.entry(batch)] };
     connection.requests.set(correlationId, [batch]);
     this.world.trace.note(`  ${this.name} sends ${describeBatch(batch)} as ${correlationId}`);
-    connection.link.client.write({ correlationId, request });
+    connection.link.client.write({ correlationId, request, answerEarly: false });
     if (acks === v1.Acks.NONE) {
       batch.lane.done(batch);
       return;

@@ -80,9 +80,12 @@ export class ProduceControl<Token> {
    * This broker can no longer decide about the partition: nobody waits here any longer. `error` is for
    * entries of which nothing is written, `ofWritten` for the others.
    */
-  abandon(partition: Partition<Token>, error: BarnabasError, ofWritten = error): void {
+  abandon(partition: Partition<Token>, error: BarnabasError, ofWritten: () => BarnabasError): void {
     for (const produce of partition.waitingForLog.drain()) if (!produce.answered) this.refuse(produce, error);
-    for (const produce of partition.appends.abandon()) this.refuse(produce, ofWritten);
+    const written = partition.appends.abandon();
+    if (written.length === 0) return;
+    const ofThese = ofWritten();
+    for (const produce of written) this.refuse(produce, ofThese);
   }
 
   refuse(produce: PendingProduce<Token>, error: BarnabasError): void {

@@ -1,5 +1,6 @@
 /** The errors that the replica manager answers with: one place for their names and words. */
-import { BarnabasError } from '@barnabas/protocol';
+import { refusal } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
 import type { PartitionName } from './pending-produce.js';
 
 /** A partition and who leads it, -1 for nobody. */
@@ -13,7 +14,7 @@ function nameOf({ topic, partition }: PartitionName): string {
 }
 
 export function unknownPartition(at: PartitionName): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'UNKNOWN_TOPIC_OR_PARTITION',
     `${nameOf(at)} does not exist: check the name, create the topic, or refresh metadata`,
     { topic: at.topic, partition: at.partition },
@@ -21,15 +22,13 @@ export function unknownPartition(at: PartitionName): BarnabasError {
 }
 
 export function topicIdChanged(at: PartitionName): BarnabasError {
-  return new BarnabasError(
-    'INCONSISTENT_TOPIC_ID',
-    `topic ${at.topic} was deleted and created again: refresh metadata`,
-    { topic: at.topic },
-  );
+  return refusal('INCONSISTENT_TOPIC_ID', `topic ${at.topic} was deleted and created again: refresh metadata`, {
+    topic: at.topic,
+  });
 }
 
 export function notLeader(at: PartitionName, leader: number, leaderEpoch: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'NOT_LEADER_OR_FOLLOWER',
     `broker ${leader} leads ${nameOf(at)} in epoch ${leaderEpoch}: refresh metadata and ask it`,
     { topic: at.topic, partition: at.partition, leader, leaderEpoch },
@@ -37,7 +36,7 @@ export function notLeader(at: PartitionName, leader: number, leaderEpoch: number
 }
 
 export function noLeader(at: PartitionName): BarnabasError {
-  return new BarnabasError('LEADER_NOT_AVAILABLE', `${nameOf(at)} has no leader now: wait and retry`, {
+  return refusal('LEADER_NOT_AVAILABLE', `${nameOf(at)} has no leader now: wait and retry`, {
     topic: at.topic,
     partition: at.partition,
   });
@@ -46,7 +45,7 @@ export function noLeader(at: PartitionName): BarnabasError {
 /** `at` is as this broker knows it: what it says of the leader lets the caller go on there at once. */
 export function fencedLeaderEpoch(at: LedPartition, asked: number): BarnabasError {
   const { topic, partition, leader, leaderEpoch } = at;
-  return new BarnabasError(
+  return refusal(
     'FENCED_LEADER_EPOCH',
     `leader epoch ${asked} of ${nameOf(at)} is over, ${leaderEpoch} has begun: refresh metadata`,
     { topic, partition, asked, leader, leaderEpoch },
@@ -54,7 +53,7 @@ export function fencedLeaderEpoch(at: LedPartition, asked: number): BarnabasErro
 }
 
 export function unknownLeaderEpoch(at: PartitionName, asked: number, current: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'UNKNOWN_LEADER_EPOCH',
     `this broker has not heard of leader epoch ${asked} of ${nameOf(at)} yet, it knows ${current}: retry`,
     { topic: at.topic, partition: at.partition, asked, current },
@@ -62,14 +61,14 @@ export function unknownLeaderEpoch(at: PartitionName, asked: number, current: nu
 }
 
 export function offline(at: PartitionName, reason: string): BarnabasError {
-  return new BarnabasError('KAFKA_STORAGE_ERROR', `the log of ${nameOf(at)} is offline: ${reason}`, {
+  return refusal('KAFKA_STORAGE_ERROR', `the log of ${nameOf(at)} is offline: ${reason}`, {
     topic: at.topic,
     partition: at.partition,
   });
 }
 
 export function notEnoughReplicas(at: PartitionName, isr: number, required: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'NOT_ENOUGH_REPLICAS',
     `${nameOf(at)} has ${isr} in-sync replicas, min.insync.replicas is ${required}: nothing was written, retry`,
     { topic: at.topic, partition: at.partition, isr, required },
@@ -77,7 +76,7 @@ export function notEnoughReplicas(at: PartitionName, isr: number, required: numb
 }
 
 export function notEnoughReplicasAfterAppend(at: PartitionName, isr: number, required: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
     `${nameOf(at)} was written, but only ${isr} in-sync replicas are left of the ${required} of min.insync.replicas`,
     { topic: at.topic, partition: at.partition, isr, required },
@@ -85,7 +84,7 @@ export function notEnoughReplicasAfterAppend(at: PartitionName, isr: number, req
 }
 
 export function timedOut(at: PartitionName): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'REQUEST_TIMED_OUT',
     `${nameOf(at)} did not reach the acks asked for in time: the records may be there, retry with an idempotent producer`,
     { topic: at.topic, partition: at.partition },
@@ -93,7 +92,7 @@ export function timedOut(at: PartitionName): BarnabasError {
 }
 
 export function unknownTopicId({ topicId, partition }: { topicId: string; partition: number }): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'UNKNOWN_TOPIC_ID',
     `this broker holds no replica of partition ${partition} of topic id ${topicId}: metadata is on its way, retry`,
     { topicId, partition },
@@ -101,7 +100,7 @@ export function unknownTopicId({ topicId, partition }: { topicId: string; partit
 }
 
 export function notReplica(at: PartitionName, brokerId: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'NOT_LEADER_OR_FOLLOWER',
     `broker ${brokerId} holds no replica of ${nameOf(at)} as this leader knows: metadata is on its way, retry`,
     { topic: at.topic, partition: at.partition, brokerId },
@@ -109,14 +108,14 @@ export function notReplica(at: PartitionName, brokerId: number): BarnabasError {
 }
 
 export function replicaNotReady(at: PartitionName, why: string): BarnabasError {
-  return new BarnabasError('REPLICA_NOT_AVAILABLE', `${nameOf(at)} cannot be followed now: ${why}, retry`, {
+  return refusal('REPLICA_NOT_AVAILABLE', `${nameOf(at)} cannot be followed now: ${why}, retry`, {
     topic: at.topic,
     partition: at.partition,
   });
 }
 
 export function replicaTruncates(at: PartitionName): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'NOT_LEADER_OR_FOLLOWER',
     `this replica of ${nameOf(at)} is being brought in line with its leader: ask the leader`,
     { topic: at.topic, partition: at.partition },
@@ -124,7 +123,7 @@ export function replicaTruncates(at: PartitionName): BarnabasError {
 }
 
 export function staleFollower(brokerId: number, brokerEpoch: number, known: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'STALE_BROKER_EPOCH',
     `broker ${brokerId} speaks under broker epoch ${brokerEpoch}, and has spoken under ${known} since`,
     { brokerId, brokerEpoch, known },
@@ -143,7 +142,7 @@ export function notServed(at: LedPartition): BarnabasError {
 export function undecided(at: LedPartition): BarnabasError {
   const { topic, partition, leader, leaderEpoch } = at;
   const who = leader === -1 ? 'nobody leads now' : `broker ${leader} leads in epoch ${leaderEpoch}`;
-  return new BarnabasError(
+  return refusal(
     'REQUEST_TIMED_OUT',
     `this broker wrote to ${nameOf(at)} and ceased to lead before it was committed (${who}): the records may be kept, retry with an idempotent producer`,
     { topic, partition, leader, leaderEpoch },
@@ -153,7 +152,7 @@ export function undecided(at: LedPartition): BarnabasError {
 /** For followers of an epoch that has ended. */
 /** The same, when the replica is taken away: the others may have what is in its log. */
 export function removedUndecided(at: PartitionName): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'REQUEST_TIMED_OUT',
     `this broker wrote to ${nameOf(at)}, and its replica was removed before that was committed: if the partition still exists, the records may be kept, retry with an idempotent producer`,
     { topic: at.topic, partition: at.partition },
@@ -165,7 +164,7 @@ export function leadershipOver(at: LedPartition): BarnabasError {
 }
 
 export function offsetNotAvailable(at: PartitionName): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'OFFSET_NOT_AVAILABLE',
     `the new leader of ${nameOf(at)} is finding out what is committed: wait and retry`,
     { topic: at.topic, partition: at.partition },
@@ -173,7 +172,7 @@ export function offsetNotAvailable(at: PartitionName): BarnabasError {
 }
 
 export function notDeletedEverywhere(at: PartitionName, beforeOffset: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'REQUEST_TIMED_OUT',
     `records of ${nameOf(at)} below ${beforeOffset} are gone from its leader, and not from all replicas yet: ask again`,
     { topic: at.topic, partition: at.partition, beforeOffset },
@@ -181,7 +180,7 @@ export function notDeletedEverywhere(at: PartitionName, beforeOffset: number): B
 }
 
 export function notReachedHere(at: PartitionName, offset: number, highWatermark: number): BarnabasError {
-  return new BarnabasError(
+  return refusal(
     'OFFSET_NOT_AVAILABLE',
     `this replica of ${nameOf(at)} knows of offsets up to ${highWatermark}, not ${offset}: read from the leader`,
     { topic: at.topic, partition: at.partition, offset, highWatermark },

@@ -198,7 +198,7 @@ export class ReplicaManager<Token> {
       this.#leading.endAll(over, () => refusals.leadershipOver(partition));
       if (following !== undefined) this.#following.end(partition, following);
       if (led && !partition.isLeader)
-        this.#abandon(partition, refusals.notServed(partition), refusals.undecided(partition));
+        this.#abandon(partition, refusals.notServed(partition), () => refusals.undecided(partition));
       this.#following.begin(partition);
     } else {
       this.#leading.endAll(over, () => superseded(partition));
@@ -212,7 +212,7 @@ export class ReplicaManager<Token> {
     const { following } = partition;
     this.#leading.endAll(partition.removed(), () => refusals.unknownTopicId(partition));
     if (following !== undefined) this.#following.end(partition, following);
-    this.#abandon(partition, refusals.unknownPartition(partition), refusals.removedUndecided(partition));
+    this.#abandon(partition, refusals.unknownPartition(partition), () => refusals.removedUndecided(partition));
     this.#offline.removed(partition);
     this.#deleteLog(partition);
     const siblings = this.#byTopicId.get(partition.topicId);
@@ -317,7 +317,7 @@ export class ReplicaManager<Token> {
   }
 
   /** This broker can no longer decide about the partition: nobody waits here any longer. */
-  #abandon(partition: Partition<Token>, error: BarnabasError, ofWritten = error): void {
+  #abandon(partition: Partition<Token>, error: BarnabasError, ofWritten = (): BarnabasError => error): void {
     this.#produce.abandon(partition, error, ofWritten);
     this.#effects.push({ type: 'unavailable', partition, error });
   }

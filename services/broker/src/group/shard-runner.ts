@@ -206,20 +206,20 @@ export class ShardRunner {
       if (error instanceof BarnabasError) return error;
       throw error;
     }
-    const touched = new Set<string>();
+    const written: GroupRecord[] = [];
     let refusal: BarnabasError | undefined;
     for (const batch of batches) {
       refusal = log.append(batch.bytes, commitTimeoutMs);
       if (refusal !== undefined) break;
       for (const record of batch.records) {
         shard.replay(record, now);
-        if (record.type !== 'offsetCommit') touched.add(record.key.groupId);
+        if (record.type !== 'offsetCommit') written.push(record);
         if ('memberId' in record.key) this.#heardOf(record.key.groupId, record.key.memberId);
       }
       metrics.wrote(batch.records);
     }
-    if (touched.size > 0) {
-      shard.check(touched);
+    if (written.length > 0) {
+      shard.check(written);
       this.#arm();
     }
     return refusal === undefined ? undefined : notWritten(refusal);

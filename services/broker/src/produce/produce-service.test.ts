@@ -1,8 +1,11 @@
+import { VirtualTime } from '@barnabas/common';
 import type { v1 } from '@barnabas/protocol';
 import { systemClock } from '@barnabas/common/node';
 import { CountedMetrics } from '../test-kit/counted-metrics.js';
 import { batchEntry, batchOf, produceRequest, recordsEntry } from '../test-kit/requests.js';
+import type { ProduceOutcome } from '../core/index.js';
 import { BrokerMetrics } from '../runtime/metrics.js';
+import type { ProduceToken } from '../runtime/replica-driver.js';
 import { ProduceService } from './produce-service.js';
 import type { ProduceServiceOptions } from './produce-service.js';
 
@@ -55,5 +58,73 @@ describe('the buffer of a produce entry is kept by the log', () => {
 
   it('when the batches were made here, of records', () => {
     expect(handedOver(produceRequest([recordsEntry('orders', ['a'])]), false)).toEqual([true]);
+  });
+});
+
+describe('the answer to a request', () => {
+  const time = new VirtualTime();
+  let tokens: ProduceToken[];
+  let answers: string[];
+
+  /** Four entries; `results` names what came as early and as last answers, by entry. */
+  function submit(isEarly: boolean): void {
+    tokens = [];
+    answers = [];
+    const options = {
+      driver: { produce: (_: unknown, { token }: { token: ProduceToken }) => tokens.push(token) },
+      check: { check: () => ({ partition: { topic: 'orders', partition: 0 }, batches: Buffer.alloc(1), made: true }) },
+      clock: time,
+      metrics: new BrokerMetrics(new CountedMetrics()),
+      maxRequestBytes: 1e6,
+    };
+    const note = (kind: string) => (response: v1.ProduceResponse) => {
+      answers.push(`${kind} ${response.results.map(({ entry }) => entry).join(',')}`);
+    };
+    const entries = [0, 1, 2, 3].map(() => recordsEntry('orders', ['a']));
+    const budget = { take() {}, give() {} };
+    const service = new ProduceService(options as unknown as ProduceServiceOptions);
+    service.submit(produceRequest(entries), false, budget, note('last'), isEarly ? note('early') : undefined);
+  }
+
+  const APPENDED: ProduceOutcome = { kind: 'appended', baseOffset: 1, logAppendTimeMs: -1, logStartOffset: 0 };
+  const done = (...entries: number[]) => entries.forEach((entry) => tokens[entry]?.answer(APPENDED));
+  const turn = () => Promise.resolve();
+
+  it('is one, in the order of the entries, when all are done before long', async () => {
+    submit(true);
+    done(2, 0);
+    await turn();
+    done(3, 1);
+    expect(answers).toEqual(['last 0,1,2,3']);
+  });
+
+  it('comes in parts when some take long, each with what is done in a turn', async () => {
+    submit(true);
+    done(3);
+    time.advance(21);
+    done(2, 0);
+    await turn();
+    expect(answers).toEqual(['early 0,2,3']);
+    done(1);
+    await turn();
+    expect(answers).toEqual(['early 0,2,3', 'last 1']);
+  });
+
+  it('is one, however long it takes, for a client that does not take parts', async () => {
+    submit(false);
+    time.advance(1_000);
+    done(0, 1, 2);
+    await turn();
+    expect(answers).toEqual([]);
+    done(3);
+    expect(answers).toEqual(['last 0,1,2,3']);
+  });
+
+  it('has no early part when the rest is done in the same turn', async () => {
+    submit(true);
+    time.advance(1_000);
+    done(0, 1, 2, 3);
+    await turn();
+    expect(answers).toEqual(['last 0,1,2,3']);
   });
 });

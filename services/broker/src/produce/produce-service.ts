@@ -20,6 +20,8 @@ import type { EntryCheck } from './entry-check.js';
 const DEFAULT_TIMEOUT_MS = 30_000;
 /** A request names few partitions; a larger count is a mistake or an attack. */
 const MAX_ENTRIES = 10_000;
+/** A request that is older than this is slow: what is done of it is answered, if its client likes. */
+const SLOW_AFTER_MS = 20;
 
 export interface ProduceServiceOptions {
   readonly driver: ReplicaDriver;
@@ -55,22 +57,22 @@ export class ProduceService {
   }
 
   /**
-   * Hands every entry on, in order and at once. `done` is called once, when every entry has its answer.
+   * Hands every entry on, in order and at once. `done` is called once, when every entry has its answer,
+   * with all results, or with those that `early` has not had.
    * `isOurs`: nobody else has the request, so that the log may keep its buffer.
+   * `early`: takes results while others of the request are not there yet, once it has become slow.
    */
-  submit(
-    request: v1.ProduceRequest,
-    isOurs: boolean,
-    budget: ByteAccount,
-    done: (response: v1.ProduceResponse) => void,
-  ): void {
+  submit(request: v1.ProduceRequest, isOurs: boolean, budget: ByteAccount, done: Answer, early?: Answer): void {
     const { clock } = this.options;
     const acks = acksOf(request.acks);
     const deadline = clock.monotonic() + (request.timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : request.timeoutMs);
-    const call = new ProduceCall(request.entries.length, clock.monotonic(), (response, startedAt) => {
+    const startedAt = clock.monotonic();
+    const finished: Answer = (response) => {
       this.options.metrics.requestTook('Produce', clock.monotonic() - startedAt);
       done(response);
-    });
+    };
+    const isSlow = (): boolean => clock.monotonic() - startedAt > SLOW_AFTER_MS;
+    const call = new ProduceCall(request.entries.length, finished, early && { isSlow, answer: early });
     const keeps = isOurs && fillsItsBuffer(request);
     request.entries.forEach((entry, index) => this.#submitEntry(call, entry, index, acks, deadline, keeps, budget));
   }
@@ -95,29 +97,48 @@ export class ProduceService {
       const error = toBarnabasError(caught);
       metrics.produceFailed(knownTopic(error, entry.topic), error.errorName, payloadBytes(entry));
       const { topic, partition = -1 } = entry;
-      call.answer(index, refusedResult({ topic, partition }, index, error));
+      call.answer(refusedResult({ topic, partition }, index, error));
     }
   }
 }
 
+type Answer = (response: v1.ProduceResponse) => void;
+
 /** One request on its way: gathers the answers to its entries. */
 class ProduceCall {
-  readonly #results: v1.ProduceResult[];
+  #results: v1.ProduceResult[] = [];
   #missing: number;
+  #isEarlyDue = false;
 
   constructor(
     entries: number,
-    private readonly startedAt: number,
-    private readonly done: (response: v1.ProduceResponse, startedAt: number) => void,
+    private readonly done: Answer,
+    private readonly early: { readonly isSlow: () => boolean; readonly answer: Answer } | undefined,
   ) {
-    this.#results = new Array<v1.ProduceResult>(entries);
     this.#missing = entries;
   }
 
-  answer(index: number, result: v1.ProduceResult): void {
-    this.#results[index] = result;
+  answer(result: v1.ProduceResult): void {
+    this.#results.push(result);
     this.#missing -= 1;
-    if (this.#missing === 0) this.done({ results: this.#results }, this.startedAt);
+    if (this.#missing === 0) this.done(this.#take());
+    else if (this.early?.isSlow() === true) this.#answerSoon(this.early.answer);
+  }
+
+  /** With all that is done in this turn of the event loop. */
+  #answerSoon(answer: Answer): void {
+    if (this.#isEarlyDue) return;
+    this.#isEarlyDue = true;
+    void Promise.resolve().then(() => {
+      this.#isEarlyDue = false;
+      if (this.#missing > 0) answer(this.#take());
+    });
+  }
+
+  #take(): v1.ProduceResponse {
+    const results = this.#results.sort((one, other) => one.entry - other.entry);
+    this.#results = [];
+    return { results };
   }
 }
 
@@ -147,7 +168,7 @@ class EntryToken implements ProduceToken {
   answer(outcome: ProduceOutcome): void {
     // What the log has taken waits for the disk whatever the answer was.
     if (outcome.kind === 'refused' && !this.#withLog) this.budget.give(this.bytes);
-    this.call.answer(this.index, this.#result(outcome));
+    this.call.answer(this.#result(outcome));
   }
 
   #result(outcome: ProduceOutcome): v1.ProduceResult {

@@ -24,7 +24,7 @@ function open(log = broker.log): Answers {
 }
 
 function send(answers: Answers, correlationId: number, request: v1.ProduceRequest | undefined): boolean {
-  return answers.stream.write({ correlationId, request });
+  return answers.stream.write({ correlationId, request, answerEarly: false });
 }
 
 const answerTo = (answers: Answers, correlationId: number) =>

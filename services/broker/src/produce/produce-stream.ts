@@ -1,6 +1,6 @@
 /**
  * LogService/ProduceStream: many requests on their way at once, each answered under its correlation
- * id, in the order in which they are done.
+ * id, in the order in which they are done; a slow one in several parts, if its client takes them.
  *
  * A request that is refused as a whole is answered with its error, and the stream goes on. Entries of
  * one partition are appended in the order of their requests, because messages of a stream arrive in
@@ -64,26 +64,29 @@ export class ProduceStreamSession {
     if (!this.#closed) this.stream.end(error);
   }
 
-  #receive({ correlationId, request }: v1.ProduceStreamRequest): void {
+  #receive({ correlationId, request, answerEarly }: v1.ProduceStreamRequest): void {
     try {
       if (request === undefined) throw new BarnabasError('INVALID_REQUEST', 'a message carries a request');
       this.service.admissible(request);
-      this.#submit(correlationId, request);
+      this.#submit(correlationId, request, answerEarly);
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = errorToProto(toBarnabasError(caught));
-      if (request?.acks !== v1.Acks.NONE) this.#write({ correlationId, response: undefined, error });
+      if (request?.acks !== v1.Acks.NONE) this.#write({ correlationId, response: undefined, error, more: false });
     }
   }
 
-  #submit(correlationId: number, request: v1.ProduceRequest): void {
+  #submit(correlationId: number, request: v1.ProduceRequest, answerEarly: boolean): void {
     const silent = request.acks === v1.Acks.NONE;
     this.#unanswered += 1;
-    this.service.submit(request, this.isOurs, this.#share, (response) => {
+    const done = (response: v1.ProduceResponse): void => {
       this.#unanswered -= 1;
-      if (!silent) this.#write({ correlationId, response, error: undefined });
+      if (!silent) this.#write({ correlationId, response, error: undefined, more: false });
       this.#endWhenDone();
-    });
+    };
+    const early = (response: v1.ProduceResponse): void =>
+      this.#write({ correlationId, response, error: undefined, more: true });
+    this.service.submit(request, this.isOurs, this.#share, done, answerEarly && !silent ? early : undefined);
   }
 
   #write(message: v1.ProduceStreamResponse): void {

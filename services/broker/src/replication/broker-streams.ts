@@ -4,6 +4,7 @@ import { CLIENT_LISTENER, INTERNAL_LISTENER, endpointOf } from '@barnabas/metada
 import type { MetadataImage } from '@barnabas/metadata';
 import { internal } from '@barnabas/protocol';
 import type { Connector } from '@barnabas/rpc';
+import { gatheredLeaderStream } from './messages.js';
 import type { LeaderStream } from './messages.js';
 
 export function brokerStreams(
@@ -15,6 +16,7 @@ export function brokerStreams(
     if (broker === undefined) return undefined;
     const endpoint = endpointOf(broker, INTERNAL_LISTENER) ?? endpointOf(broker, CLIENT_LISTENER);
     if (endpoint === undefined) return undefined;
-    return connector.channel(formatAddress(endpoint)).client(internal.ReplicationServiceDefinition).replicate();
+    const client = connector.channel(formatAddress(endpoint)).client(internal.ReplicationServiceDefinition);
+    return gatheredLeaderStream(client.replicate());
   };
 }

@@ -14,14 +14,14 @@ const WINDOW = 800;
 const MARK = { handle: 0, highWatermark: 1, logStartOffset: 0, logEndOffset: 2 };
 
 class Leader {
-  readonly heard: internal.ReplicateRequest[] = [];
-  listener: StreamListener<internal.ReplicateResponse> | undefined;
+  readonly heard: internal.FollowerPart[] = [];
+  listener: StreamListener<internal.LeaderPart> | undefined;
   isFull = false;
   cancelled = false;
 
   readonly stream = {
-    handle: (listener: StreamListener<internal.ReplicateResponse>) => void (this.listener = listener),
-    write: (message: internal.ReplicateRequest) => {
+    handle: (listener: StreamListener<internal.LeaderPart>) => void (this.listener = listener),
+    write: (message: internal.FollowerPart) => {
       this.heard.push(message);
       return !this.isFull;
     },
@@ -32,7 +32,7 @@ class Leader {
     bufferedBytes: 0,
   };
 
-  say(part: NonNullable<internal.ReplicateResponse['part']>): void {
+  say(part: NonNullable<internal.LeaderPart['part']>): void {
     this.listener?.onMessage(response(part));
   }
 

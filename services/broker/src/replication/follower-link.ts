@@ -271,7 +271,7 @@ export class FollowerLink {
 
   // --- what the leader says ---
 
-  #receive(message: internal.ReplicateResponse): void {
+  #receive(message: internal.LeaderPart): void {
     this.#heardAt = this.options.clock.monotonic();
     try {
       this.#dispatch(message);
@@ -282,7 +282,7 @@ export class FollowerLink {
     }
   }
 
-  #dispatch({ part }: internal.ReplicateResponse): void {
+  #dispatch({ part }: internal.LeaderPart): void {
     const { driver } = this.options;
     switch (part?.$case) {
       case 'hello':
@@ -393,7 +393,7 @@ export class FollowerLink {
     this.#flush();
   }
 
-  #write(message: internal.ReplicateRequest): void {
+  #write(message: internal.FollowerPart): void {
     if (this.#open !== undefined && !this.#open.stream.write(message)) this.#isFull = true;
   }
 }

@@ -39,7 +39,7 @@ export interface LeaderSessionOptions {
 }
 
 /** Takes a message; false: full, `drained` will be called. */
-export type Send = (message: internal.ReplicateResponse) => boolean;
+export type Send = (message: internal.LeaderPart) => boolean;
 
 export interface FollowerIdentity {
   readonly brokerId: number;
@@ -444,7 +444,7 @@ export class LeaderSession {
     if (partitions.length > 0) this.#send(response({ $case: 'marks', marks: { partitions } }));
   }
 
-  #send(message: internal.ReplicateResponse): void {
+  #send(message: internal.LeaderPart): void {
     if (this.#closed) return;
     if (!this.send(message)) this.#blocked = true;
   }

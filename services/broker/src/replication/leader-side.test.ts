@@ -3,7 +3,7 @@ import { BarnabasError, internal } from '@barnabas/protocol';
 import { CLUSTER_ID } from '../test-kit/scripted-controller.js';
 import { Recorded, batchEntry, batchOf, errorCodeOf, eventually, produceRequest } from '../test-kit/requests.js';
 import { BROKER_ADDRESS, TestBroker } from '../test-kit/test-broker.js';
-import { request } from './messages.js';
+import { gatheredLeaderStream, request } from './messages.js';
 
 const FOLLOWER = 2;
 const FOLLOWER_EPOCH = 1000;
@@ -25,11 +25,11 @@ beforeEach(async () => {
 });
 afterEach(() => broker.stop());
 
-type Follower = Recorded<internal.ReplicateResponse, internal.ReplicateRequest>;
+type Follower = Recorded<internal.LeaderPart, internal.FollowerPart>;
 
 function connect(): Follower {
   const client = broker.connector.channel(BROKER_ADDRESS).client(internal.ReplicationServiceDefinition);
-  return new Recorded(client.replicate());
+  return new Recorded(gatheredLeaderStream(client.replicate()));
 }
 
 const hello = (change: Partial<internal.FollowerHello> = {}) =>

@@ -108,7 +108,7 @@ class ServedStream {
     this.#watch();
   }
 
-  #receive(message: internal.ReplicateRequest): void {
+  #receive(message: internal.FollowerPart): void {
     this.#heardAt = this.options.clock.monotonic();
     try {
       this.#dispatch(message);
@@ -118,7 +118,7 @@ class ServedStream {
     }
   }
 
-  #dispatch({ part }: internal.ReplicateRequest): void {
+  #dispatch({ part }: internal.FollowerPart): void {
     if (part?.$case === 'hello') {
       this.#begin(part.hello);
       return;
@@ -156,7 +156,7 @@ class ServedStream {
   }
 
   /** A follower that does not read is not read from either. */
-  #write(message: internal.ReplicateResponse): boolean {
+  #write(message: internal.LeaderPart): boolean {
     const goOn = this.stream.write(message);
     if (!goOn) this.stream.pause();
     return goOn;

@@ -3,17 +3,35 @@ import { BarnabasError, errorToProto } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import type { MessageStream } from '@barnabas/rpc';
 import type { FollowPosition, LeaderMark } from '../core/index.js';
+import { GatheredStream } from './gathered-stream.js';
 
 /** As a follower holds it. */
-export type LeaderStream = MessageStream<internal.ReplicateResponse, internal.ReplicateRequest>;
+export type LeaderStream = MessageStream<internal.LeaderPart, internal.FollowerPart>;
 /** As a leader holds it. */
-export type FollowerStream = MessageStream<internal.ReplicateRequest, internal.ReplicateResponse>;
+export type FollowerStream = MessageStream<internal.FollowerPart, internal.LeaderPart>;
 
-type RequestPart = NonNullable<internal.ReplicateRequest['part']>;
-type ResponsePart = NonNullable<internal.ReplicateResponse['part']>;
+type RequestPart = NonNullable<internal.FollowerPart['part']>;
+type ResponsePart = NonNullable<internal.LeaderPart['part']>;
 
-export const request = (part: RequestPart): internal.ReplicateRequest => ({ part });
-export const response = (part: ResponsePart): internal.ReplicateResponse => ({ part });
+export const request = (part: RequestPart): internal.FollowerPart => ({ part });
+export const response = (part: ResponsePart): internal.LeaderPart => ({ part });
+
+/** A stream as the follower's side of the wire gives it. */
+export function gatheredLeaderStream(
+  stream: MessageStream<internal.ReplicateResponse, internal.ReplicateRequest>,
+): LeaderStream {
+  return new GatheredStream(stream, () => SMALL);
+}
+
+/** A stream as the leader's side of the wire gives it. */
+export function gatheredFollowerStream(
+  stream: MessageStream<internal.ReplicateRequest, internal.ReplicateResponse>,
+): FollowerStream {
+  return new GatheredStream(stream, ({ part }) => (part?.$case === 'batches' ? part.batches.batches.length : SMALL));
+}
+
+/** Bytes of a part without batches, about. */
+const SMALL = 64;
 
 export function markToProto(handle: number, mark: LeaderMark): internal.LeaderMark {
   const { highWatermark, logStartOffset, logEndOffset } = mark;
@@ -38,7 +56,7 @@ export function positionFromProto({ answer }: internal.FollowPosition): FollowPo
   }
 }
 
-export function ended(handle: number, error: BarnabasError): internal.ReplicateResponse {
+export function ended(handle: number, error: BarnabasError): internal.LeaderPart {
   return response({ $case: 'ended', ended: { handle, error: errorToProto(error) } });
 }
 

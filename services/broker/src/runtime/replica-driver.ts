@@ -612,7 +612,7 @@ export class ReplicaDriver {
 
   #truncate(partition: ReplicaPartition, to: number): void {
     const { topic, partition: number, leader, leaderEpoch, logEndOffset } = partition;
-    this.options.logger.info('A follower truncates its log to where it agrees with its leader', {
+    this.#gathered.info('A follower truncates its log to where it agrees with its leader', {
       topic,
       partition: number,
       leader,

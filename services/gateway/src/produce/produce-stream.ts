@@ -61,7 +61,7 @@ export class ProduceStreamSession {
       if (caught instanceof InvariantError) throw caught;
       // With acks 0 nobody waits for an answer, and none may come for a correlation id that was given up.
       if (request?.acks === v1.Acks.NONE) return;
-      this.#write({ correlationId, response: undefined, error: errorToProto(toBarnabasError(caught)) });
+      this.#write({ correlationId, response: undefined, error: errorToProto(toBarnabasError(caught)), more: false });
     }
   }
 
@@ -71,7 +71,7 @@ export class ProduceStreamSession {
     void this.#session.append(request).then((response) => {
       this.#unanswered -= 1;
       this.#share.give(bytes);
-      if (request.acks !== v1.Acks.NONE) this.#write({ correlationId, response, error: undefined });
+      if (request.acks !== v1.Acks.NONE) this.#write({ correlationId, response, error: undefined, more: false });
       if (this.#isEnded) this.#endWhenDone();
     });
   }

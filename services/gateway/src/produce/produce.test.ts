@@ -47,7 +47,11 @@ describe('batches', () => {
     const inbox = new Inbox(cluster.log.produceStream());
     const sent = Array.from({ length: 50 }, (_, index) => `value ${index}`);
     sent.forEach((value, index) =>
-      inbox.stream.write({ correlationId: index, request: request(batchEntry('clicks', 0, batchOf(value))) }),
+      inbox.stream.write({
+        correlationId: index,
+        answerEarly: false,
+        request: request(batchEntry('clicks', 0, batchOf(value))),
+      }),
     );
     await inbox.until(() => inbox.messages.length === sent.length);
     inbox.stream.end();
@@ -107,9 +111,13 @@ describe('batches', () => {
     await twoBrokers();
     const inbox = new Inbox(cluster.log.produceStream());
     const unanswered = { ...request(batchEntry('clicks', 0, batchOf('quiet'))), acks: v1.Acks.NONE };
-    inbox.stream.write({ correlationId: 1, request: unanswered });
-    inbox.stream.write({ correlationId: 2, request: { ...unanswered, entries: [] } });
-    inbox.stream.write({ correlationId: 3, request: request(batchEntry('clicks', 0, batchOf('loud'))) });
+    inbox.stream.write({ correlationId: 1, answerEarly: false, request: unanswered });
+    inbox.stream.write({ correlationId: 2, answerEarly: false, request: { ...unanswered, entries: [] } });
+    inbox.stream.write({
+      correlationId: 3,
+      answerEarly: false,
+      request: request(batchEntry('clicks', 0, batchOf('loud'))),
+    });
     await inbox.until(() => inbox.messages.length === 1);
     inbox.stream.end();
     await inbox.closed;
@@ -217,7 +225,11 @@ describe('records', () => {
     cluster.controller.autoCreate = (name) => cluster.controller.createTopic(name, [1]);
     const inbox = new Inbox(cluster.log.produceStream());
     for (const value of ['a', 'b', 'c']) {
-      inbox.stream.write({ correlationId: 1, request: request(batchEntry('fresh', 0, batchOf(value))) });
+      inbox.stream.write({
+        correlationId: 1,
+        answerEarly: false,
+        request: request(batchEntry('fresh', 0, batchOf(value))),
+      });
     }
     await inbox.until(() => inbox.messages.length === 3);
     inbox.stream.end();
@@ -234,7 +246,11 @@ describe('a topic that is being created', () => {
     cluster.controller.autoCreateAnswer = answered.promise;
     const inbox = new Inbox(cluster.log.produceStream());
     const send = (value: string) =>
-      inbox.stream.write({ correlationId: 1, request: request(batchEntry('fresh', 0, batchOf(value))) });
+      inbox.stream.write({
+        correlationId: 1,
+        answerEarly: false,
+        request: request(batchEntry('fresh', 0, batchOf(value))),
+      });
     send('first');
     const known = { topics: [], allowAutoTopicCreation: false, brokersOnly: false };
     while ((await cluster.metadata.getMetadata(known)).topics.length === 0) await settled();
@@ -253,7 +269,11 @@ describe('a topic that is being created', () => {
     cluster.controller.autoCreate = (name) => cluster.controller.createTopic(name, [1, 1]);
     const inbox = new Inbox(cluster.log.produceStream());
     for (const partition of [0, 1]) {
-      inbox.stream.write({ correlationId: 1, request: request(batchEntry('fresh', partition, batchOf('x'))) });
+      inbox.stream.write({
+        correlationId: 1,
+        answerEarly: false,
+        request: request(batchEntry('fresh', partition, batchOf('x'))),
+      });
     }
     // Nothing has been answered, and both are there.
     await eventually(() => broker.values('fresh', 0).length === 1 && broker.values('fresh', 1).length === 1);
@@ -314,9 +334,13 @@ describe('bad requests', () => {
     await twoBrokers({ 'barnabas.request.max.records': 10, 'socket.request.max.bytes': 1_500_000 });
     await expect(cluster.log.produce(bad)).rejects.toMatchObject({ errorName: name });
     const inbox = new Inbox(cluster.log.produceStream());
-    inbox.stream.write({ correlationId: 7, request: bad });
-    inbox.stream.write({ correlationId: 8, request: undefined });
-    inbox.stream.write({ correlationId: 9, request: request(batchEntry('clicks', 0, batchOf('after'))) });
+    inbox.stream.write({ correlationId: 7, answerEarly: false, request: bad });
+    inbox.stream.write({ correlationId: 8, answerEarly: false, request: undefined });
+    inbox.stream.write({
+      correlationId: 9,
+      answerEarly: false,
+      request: request(batchEntry('clicks', 0, batchOf('after'))),
+    });
     await inbox.until(() => inbox.messages.length === 3);
     expect(inbox.messages.map(({ correlationId, error }) => [correlationId, error?.code])).toEqual([
       [7, code(name)],
@@ -333,7 +357,11 @@ describe('bad requests', () => {
     broker.hold();
     const inbox = new Inbox(log.produceStream());
     for (let index = 0; index < 3; index += 1) {
-      inbox.stream.write({ correlationId: index, request: request(batchEntry('clicks', 0, batchOf(`${index}`))) });
+      inbox.stream.write({
+        correlationId: index,
+        answerEarly: false,
+        request: request(batchEntry('clicks', 0, batchOf(`${index}`))),
+      });
     }
     await eventually(() => broker.values('clicks', 0).length > 0);
     inbox.stream.cancel();
@@ -355,7 +383,11 @@ describe('back-pressure', () => {
     const total = 100;
     let refusedAt = -1;
     for (let index = 0; index < total; index += 1) {
-      const isTaken = inbox.stream.write({ correlationId: index, request: request(batchEntry('clicks', 0, batch)) });
+      const isTaken = inbox.stream.write({
+        correlationId: index,
+        answerEarly: false,
+        request: request(batchEntry('clicks', 0, batch)),
+      });
       if (!isTaken && refusedAt < 0) refusedAt = index;
       await settled();
       if (refusedAt >= 0) break;
@@ -393,7 +425,11 @@ describe('back-pressure', () => {
     const broker = cluster.broker(1);
     broker.hold();
     const inbox = new Inbox(cluster.log.produceStream());
-    inbox.stream.write({ correlationId: 1, request: request(batchEntry('clicks', 0, batchOf('last'))) });
+    inbox.stream.write({
+      correlationId: 1,
+      answerEarly: false,
+      request: request(batchEntry('clicks', 0, batchOf('last'))),
+    });
     await eventually(() => broker.values('clicks', 0).length === 1);
     const stopped = cluster.gateway.stop(10_000);
     await settled();
@@ -411,8 +447,16 @@ describe('back-pressure', () => {
     await twoBrokers();
     cluster.broker(1).hold();
     const inbox = new Inbox(cluster.log.produceStream());
-    inbox.stream.write({ correlationId: 1, request: request(batchEntry('clicks', 0, batchOf('x'))) });
-    inbox.stream.write({ correlationId: 2, request: request(recordsEntry('clicks', ['y'], { partition: 0 })) });
+    inbox.stream.write({
+      correlationId: 1,
+      answerEarly: false,
+      request: request(batchEntry('clicks', 0, batchOf('x'))),
+    });
+    inbox.stream.write({
+      correlationId: 2,
+      answerEarly: false,
+      request: request(recordsEntry('clicks', ['y'], { partition: 0 })),
+    });
     await eventually(() => cluster.broker(1).values('clicks', 0).length === 2);
     await cluster.gateway.stop(30);
     expect(await inbox.closed).toBeUndefined();

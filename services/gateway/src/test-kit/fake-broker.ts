@@ -136,7 +136,7 @@ export class FakeBroker {
             this.produceRequests += 1;
             if (request === undefined) return;
             const response = this.#produce(request);
-            const answer = () => void stream.write({ correlationId, response, error: undefined });
+            const answer = () => void stream.write({ correlationId, response, error: undefined, more: false });
             if (request.acks === v1.Acks.NONE) return;
             if (this.#held === undefined) answer();
             else this.#held.push(answer);

@@ -10,9 +10,8 @@ export const neverTruncate: ClusterPlant = {
   needs: ['leaderWithoutFollowers', 'isolation', 'kill'],
   heard: ({ method, isRequest, message }) => {
     if (method !== 'Replicate' || isRequest) return message;
-    const { part } = message as internal.ReplicateResponse;
-    if (part?.$case !== 'position' || part.position.answer?.$case !== 'diverging') return message;
-    return { part: { ...part, position: { ...part.position, answer: { $case: 'agreed', agreed: true } } } };
+    const { parts } = message as internal.ReplicateResponse;
+    return { parts: parts.map(agreeing) };
   },
 };
 
@@ -36,3 +35,8 @@ export const electAnybody: ClusterPlant = {
   needs: ['kill', 'isolation', 'leaderWithoutFollowers'],
   controllerConfig: { 'unclean.leader.election.enable': true },
 };
+
+function agreeing({ part }: internal.LeaderPart): internal.LeaderPart {
+  if (part?.$case !== 'position' || part.position.answer?.$case !== 'diverging') return { part };
+  return { part: { ...part, position: { ...part.position, answer: { $case: 'agreed', agreed: {} } } } };
+}

@@ -6,8 +6,8 @@
  * and give every partition that anybody subscribes to, to exactly one of its subscribers. check() holds
  * every assignor to that before its answer becomes a record.
  */
-import { assert } from '@barnabas/common';
-import { partitionKey, parsePartitionKey } from './partition-key.js';
+import { InvariantError, assert } from '@barnabas/common';
+import { partitionKey } from './partition-key.js';
 import type { PartitionKey } from './partition-key.js';
 
 export interface AssignorMember {
@@ -56,21 +56,23 @@ export function topicsInOrder({ members, topics }: AssignorInput): AssignorTopic
 
 /** Throws an InvariantError for an assignment that is not sound. */
 export function checkAssignment(input: AssignorInput, assignment: TargetAssignment): void {
-  const owners = new Map<PartitionKey, string>();
-  for (const { id, topicIds } of input.members) {
-    const target = assignment.get(id);
-    assert(target !== undefined, 'an assignor answers for every member', { member: id });
+  const owners = new Map<PartitionKey, AssignorMember>();
+  for (const member of input.members) {
+    const target = assignment.get(member.id);
+    assert(target !== undefined, 'an assignor answers for every member', { member: member.id });
     for (const key of target) {
-      assert(!owners.has(key), 'a partition is assigned once', { partition: key, member: id });
-      assert(topicIds.has(parsePartitionKey(key).topicId), 'a member gets what it subscribes to', { member: id, key });
-      owners.set(key, id);
+      if (owners.has(key)) throw new InvariantError('a partition is assigned once', { key, member: member.id });
+      owners.set(key, member);
     }
   }
   let wanted = 0;
   for (const { id, partitions } of topicsInOrder(input)) {
     wanted += partitions;
     for (let partition = 0; partition < partitions; partition++) {
-      assert(owners.has(partitionKey(id, partition)), 'every partition is assigned', { topicId: id, partition });
+      const owner = owners.get(partitionKey(id, partition));
+      if (owner === undefined) throw new InvariantError('every partition is assigned', { topicId: id, partition });
+      if (owner.topicIds.has(id)) continue;
+      throw new InvariantError('a member gets what it subscribes to', { member: owner.id, topicId: id, partition });
     }
   }
   assert(owners.size === wanted, 'only partitions that exist are assigned', { assigned: owners.size, wanted });

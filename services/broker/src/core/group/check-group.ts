@@ -1,4 +1,7 @@
-/** The invariants of group-image.ts, checked after every change and once after loading. */
+/**
+ * The invariants of group-image.ts: of a whole group after loading, and of what a decision has touched
+ * after every decision, since a group of thousands of partitions changes a few of them at a time.
+ */
 import { InvariantError } from '@barnabas/common';
 import { STATIC_LEAVING_EPOCH } from './group-image.js';
 import type { GroupImage, MemberImage } from './group-image.js';
@@ -14,6 +17,21 @@ export function checkGroup(group: GroupImage): void {
     if (group.members.get(memberId)?.instanceId !== instanceId) broken(group, 'G3');
   }
   if (group.targetEpoch > group.epoch) broken(group, 'G2');
+}
+
+/** Of members whose records have changed. */
+export function checkMembers(group: GroupImage, memberIds: Iterable<string>): void {
+  if (group.targetEpoch > group.epoch) broken(group, 'G2');
+  for (const memberId of memberIds) {
+    const member = group.members.get(memberId);
+    if (member === undefined) continue;
+    checkMember(group, member);
+    const { instanceId } = member;
+    if (instanceId === '') continue;
+    const holderId = group.staticMembers.get(instanceId);
+    const holder = holderId === undefined ? undefined : group.members.get(holderId);
+    if (holder?.instanceId !== instanceId) broken(group, 'G3', member);
+  }
 }
 
 /** How many partitions the member owns. */

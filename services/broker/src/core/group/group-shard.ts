@@ -20,7 +20,7 @@
  * Protocol: docs/protocols/groups.md.
  */
 import type { ImageChanges, MetadataImage } from '@barnabas/metadata';
-import { checkGroup } from './check-group.js';
+import { checkGroup, checkMembers } from './check-group.js';
 import type { GroupImage, GroupState } from './group-image.js';
 import { deleteGroup, describeGroup, listGroups } from './group-admin.js';
 import type { DescribedGroup, ListedGroup } from './group-admin.js';
@@ -83,12 +83,24 @@ export class GroupShard {
     }
   }
 
-  /** Throws an InvariantError where the groups that were touched are unsound. */
-  check(groupIds: Iterable<string>): void {
-    for (const groupId of groupIds) {
-      const group = this.#groups.get(groupId);
-      if (group !== undefined) checkGroup(group);
+  /** Throws an InvariantError where what the records of a decision have touched is unsound. */
+  check(records: readonly GroupRecord[]): void {
+    const touched = new Map<string, Set<string>>();
+    for (const { type, key } of records) {
+      if (type === 'offsetCommit') continue;
+      const members = touched.get(key.groupId) ?? new Set();
+      touched.set(key.groupId, members);
+      if ('memberId' in key) members.add(key.memberId);
     }
+    for (const [groupId, members] of touched) {
+      const group = this.#groups.get(groupId);
+      if (group !== undefined) checkMembers(group, members);
+    }
+  }
+
+  /** The same of everything that there is; for tests. */
+  checkAll(): void {
+    for (const group of this.#groups.values()) checkGroup(group);
   }
 
   // --- what members and clients ask; all may throw a BarnabasError ---

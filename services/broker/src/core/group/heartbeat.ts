@@ -252,7 +252,20 @@ function reportOf(member: MemberImage, { owned, appliedVersion }: HeartbeatReque
   //   2. p becomes free and is given to M, version 2. Then p is to move on: version 3 takes it away.
   //   3. The first request arrives. "q alone" would confirm what M has not been told yet.
   if (appliedVersion !== undefined && appliedVersion !== member.assignmentVersion) return UNKNOWN_OWNERSHIP;
-  return { kind: 'owns', partitions: new Set(owned.map((one) => partitionKey(one.topicId, one.partition))) };
+  return new ListedPartitions(owned);
+}
+
+/** Most heartbeats report what they own and change nothing: the set is made when somebody looks into it. */
+class ListedPartitions {
+  readonly kind = 'owns';
+  #partitions: ReadonlySet<PartitionKey> | undefined;
+
+  constructor(private readonly owned: readonly TopicPartitionId[]) {}
+
+  get partitions(): ReadonlySet<PartitionKey> {
+    this.#partitions ??= new Set(this.owned.map((one) => partitionKey(one.topicId, one.partition)));
+    return this.#partitions;
+  }
 }
 
 /** Writes down how the member describes itself, if that has changed; true if its subscription has. */

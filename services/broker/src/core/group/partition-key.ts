@@ -41,13 +41,24 @@ export function toOwnedTopicPartitions(owned: OwnedPartitions): internal.GroupTo
   return grouped(owned.keys(), (key) => owned.get(key));
 }
 
+/** What lists of records say, worked out once: a record is planned with, and replayed as it is. */
+const setsOf = new WeakMap<readonly internal.GroupTopicPartitions[], ReadonlySet<PartitionKey>>();
+const ownedOf = new WeakMap<readonly internal.GroupTopicPartitions[], OwnedPartitions>();
+
 export function fromTopicPartitions(topics: readonly internal.GroupTopicPartitions[]): ReadonlySet<PartitionKey> {
-  return new Set(
-    topics.flatMap(({ topicId, partitions }) => partitions.map((partition) => partitionKey(topicId, partition))),
-  );
+  const known = setsOf.get(topics);
+  if (known !== undefined) return known;
+  const keys = new Set<PartitionKey>();
+  for (const { topicId, partitions } of topics) {
+    for (const partition of partitions) keys.add(partitionKey(topicId, partition));
+  }
+  setsOf.set(topics, keys);
+  return keys;
 }
 
 export function fromOwnedTopicPartitions(topics: readonly internal.GroupTopicPartitions[]): OwnedPartitions {
+  const known = ownedOf.get(topics);
+  if (known !== undefined) return known;
   const owned = new Map<PartitionKey, number>();
   for (const { topicId, partitions, assignmentEpochs } of topics) {
     assert(partitions.length === assignmentEpochs.length, 'every owned partition has its epoch', { topicId });
@@ -55,6 +66,7 @@ export function fromOwnedTopicPartitions(topics: readonly internal.GroupTopicPar
       owned.set(partitionKey(topicId, partition), assignmentEpochs[index] ?? 0);
     }
   }
+  ownedOf.set(topics, owned);
   return owned;
 }
 

@@ -82,11 +82,11 @@ export function resolveSubscriptions(
     sets.set(id, known);
     return known;
   };
-  const topics = new Map<string, AssignorTopic>();
+  const topics = new Map<string, TopicView>();
   for (const member of sortedMembers(group)) {
     for (const topicId of topicIdsOf(member)) {
       const topic = topics.has(topicId) ? undefined : image.topics.withId(topicId);
-      if (topic !== undefined) topics.set(topicId, new TopicView(topic, image));
+      if (topic !== undefined) topics.set(topicId, viewOf(topic, image));
     }
   }
   return { topicIdsOf, topics, hash: hashOf(topics) };
@@ -116,11 +116,18 @@ function topicIds(member: Subscription, image: MetadataImage, patterns: PatternT
 
 class TopicView implements AssignorTopic {
   readonly #racks = new Map<number, ReadonlySet<string>>();
+  #hash: number | undefined;
 
   constructor(
     private readonly topic: TopicImage,
-    private readonly image: MetadataImage,
+    readonly brokers: MetadataImage['brokers'],
   ) {}
+
+  /** Of the count of partitions and their racks. */
+  get hash(): number {
+    this.#hash ??= this.#makeHash();
+    return this.#hash;
+  }
 
   get id(): string {
     return this.topic.id;
@@ -135,25 +142,39 @@ class TopicView implements AssignorTopic {
     if (known !== undefined) return known;
     const racks = new Set<string>();
     for (const replica of this.topic.partitions[partition]?.replicas ?? []) {
-      const rack = this.image.brokers.get(replica)?.rack;
+      const rack = this.brokers.get(replica)?.rack;
       if (rack !== undefined && rack !== '') racks.add(rack);
     }
     this.#racks.set(partition, racks);
     return racks;
   }
+
+  #makeHash(): number {
+    const hash = new Hash();
+    hash.add(`${this.partitions}\n`);
+    for (let partition = 0; partition < this.partitions; partition++) {
+      hash.add(`${[...this.racksOf(partition)].sort().join('\t')}\n`);
+    }
+    return hash.value();
+  }
+}
+
+/** Topics change rarely, and groups ask for what they hold at every change of their members. */
+const views = new WeakMap<TopicImage, TopicView>();
+
+function viewOf(topic: TopicImage, image: MetadataImage): TopicView {
+  const known = views.get(topic);
+  if (known?.brokers === image.brokers) return known;
+  const view = new TopicView(topic, image.brokers);
+  views.set(topic, view);
+  return view;
 }
 
 /** Of ids, counts of partitions and racks; 0 for nothing. 53 bits, so that it is a safe integer. */
-function hashOf(topics: ReadonlyMap<string, AssignorTopic>): number {
+function hashOf(topics: ReadonlyMap<string, TopicView>): number {
   if (topics.size === 0) return 0;
   const hash = new Hash();
-  for (const id of [...topics.keys()].sort()) {
-    const topic = topics.get(id);
-    hash.add(`${id}\n${topic?.partitions ?? 0}\n`);
-    for (let partition = 0; partition < (topic?.partitions ?? 0); partition++) {
-      hash.add(`${[...(topic?.racksOf(partition) ?? [])].sort().join('\t')}\n`);
-    }
-  }
+  for (const id of [...topics.keys()].sort()) hash.add(`${id}\n${topics.get(id)?.hash ?? 0}\n`);
   return hash.value();
 }
 

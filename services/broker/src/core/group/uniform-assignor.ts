@@ -265,9 +265,14 @@ class Board {
 
   /** Those first of which a partition can go that was nobody's before: otherwise one that need not move would. */
   #topicsToGiveFrom({ byTopic }: Share): string[] {
-    const hasNew = (topicId: string) => [...(byTopic.get(topicId) ?? [])].some((key) => !this.#kept.has(key));
-    const topics = [...byTopic.keys()].sort().map((topicId) => ({ topicId, isNew: hasNew(topicId) }));
-    return topics.sort((one, other) => Number(other.isNew) - Number(one.isNew)).map(({ topicId }) => topicId);
+    const topics = [...byTopic].sort(([one], [other]) => (one < other ? -1 : 1));
+    const ranked = topics.map(([topicId, partitions]) => ({ topicId, isNew: this.#hasNew(partitions) }));
+    return ranked.sort((one, other) => Number(other.isNew) - Number(one.isNew)).map(({ topicId }) => topicId);
+  }
+
+  #hasNew(partitions: ReadonlySet<PartitionKey>): boolean {
+    for (const key of partitions) if (!this.#kept.has(key)) return true;
+    return false;
   }
 
   #shift(steps: readonly Step[], end: Share): void {
@@ -283,9 +288,9 @@ class Board {
   #cheapest(from: Share, topicId: string, to: Share): PartitionKey {
     let best: PartitionKey | undefined;
     let bestCost = Infinity;
+    const isSameRack = to.member.rackId === from.member.rackId;
     for (const key of from.byTopic.get(topicId) ?? []) {
-      const racks = this.#racksOf(key);
-      const gain = Number(racks.has(to.member.rackId)) - Number(racks.has(from.member.rackId));
+      const gain = isSameRack ? 0 : this.#rackGain(key, from, to);
       const cost = (this.#kept.has(key) ? 10 : 0) - gain;
       // The last of equals goes: the first partitions of a member stay.
       if (cost > bestCost) continue;
@@ -293,6 +298,11 @@ class Board {
       bestCost = cost;
     }
     return best ?? '';
+  }
+
+  #rackGain(key: PartitionKey, from: Share, to: Share): number {
+    const racks = this.#racksOf(key);
+    return Number(racks.has(to.member.rackId)) - Number(racks.has(from.member.rackId));
   }
 
   #racksOf(key: PartitionKey): ReadonlySet<string> {

@@ -102,19 +102,30 @@ export interface ProduceStreamRequest {
   /** Chosen by the client, unique among its requests on their way on this stream. */
   correlationId: number;
   /** What to append. */
-  request: ProduceRequest | undefined;
+  request:
+    | ProduceRequest
+    | undefined;
+  /**
+   * The client takes the results of one request in several answers, so that entries which are done need
+   * not wait for others that are slow. A server may answer at once all the same.
+   */
+  answerEarly: boolean;
 }
 
 /** One answer on a ProduceStream. */
 export interface ProduceStreamResponse {
   /** The request's. */
   correlationId: number;
-  /** What became of its entries; absent when `error` is set. */
+  /** What became of its entries; absent when `error` is set. With `more`, of some of them. */
   response:
     | ProduceResponse
     | undefined;
   /** Set when the request as a whole was refused; the stream goes on. */
-  error: Error | undefined;
+  error:
+    | Error
+    | undefined;
+  /** Other results of this request follow under the same correlation id. Never without `answer_early`. */
+  more: boolean;
 }
 
 /** What a client says on a Fetch stream. */
@@ -773,7 +784,7 @@ export const ProduceResult = {
 };
 
 function createBaseProduceStreamRequest(): ProduceStreamRequest {
-  return { correlationId: 0, request: undefined };
+  return { correlationId: 0, request: undefined, answerEarly: false };
 }
 
 export const ProduceStreamRequest = {
@@ -783,6 +794,9 @@ export const ProduceStreamRequest = {
     }
     if (message.request !== undefined) {
       ProduceRequest.encode(message.request, writer.uint32(18).fork()).ldelim();
+    }
+    if (message.answerEarly !== false) {
+      writer.uint32(24).bool(message.answerEarly);
     }
     return writer;
   },
@@ -808,6 +822,13 @@ export const ProduceStreamRequest = {
 
           message.request = ProduceRequest.decode(reader, reader.uint32());
           continue;
+        case 3:
+          if (tag !== 24) {
+            break;
+          }
+
+          message.answerEarly = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -826,12 +847,13 @@ export const ProduceStreamRequest = {
     message.request = (object.request !== undefined && object.request !== null)
       ? ProduceRequest.fromPartial(object.request)
       : undefined;
+    message.answerEarly = object.answerEarly ?? false;
     return message;
   },
 };
 
 function createBaseProduceStreamResponse(): ProduceStreamResponse {
-  return { correlationId: 0, response: undefined, error: undefined };
+  return { correlationId: 0, response: undefined, error: undefined, more: false };
 }
 
 export const ProduceStreamResponse = {
@@ -844,6 +866,9 @@ export const ProduceStreamResponse = {
     }
     if (message.error !== undefined) {
       Error.encode(message.error, writer.uint32(26).fork()).ldelim();
+    }
+    if (message.more !== false) {
+      writer.uint32(32).bool(message.more);
     }
     return writer;
   },
@@ -876,6 +901,13 @@ export const ProduceStreamResponse = {
 
           message.error = Error.decode(reader, reader.uint32());
           continue;
+        case 4:
+          if (tag !== 32) {
+            break;
+          }
+
+          message.more = reader.bool();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -895,6 +927,7 @@ export const ProduceStreamResponse = {
       ? ProduceResponse.fromPartial(object.response)
       : undefined;
     message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    message.more = object.more ?? false;
     return message;
   },
 };

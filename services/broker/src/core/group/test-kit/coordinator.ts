@@ -35,7 +35,8 @@ export class TestCoordinator {
       this.log.push(encodeGroupRecord(record));
       this.shard.replay(record, this.now);
     }
-    this.shard.check(decision.records.map(({ key }) => key.groupId));
+    this.shard.check(decision.records);
+    this.shard.checkAll();
     this.nudges.push(...decision.nudges);
     return decision.response;
   }

@@ -34,6 +34,13 @@ export class TestMetadata {
     return this.#replay(...partitionRecords(topic.id, topic.partitions.length, partitions, () => [1]));
   }
 
+  /** Another broker leads, in a new leader epoch; -1: nobody. */
+  lead(name: string, partition: number, leader: number): ImageChanges {
+    const topicId = this.topicId(name);
+    const change = { topicId, partition, leader, isr: undefined, replicas: undefined };
+    return this.#replay({ $case: 'partitionChange', partitionChange: change });
+  }
+
   remove(name: string): ImageChanges {
     return this.#replay({ $case: 'removeTopic', removeTopic: { topicId: this.topicId(name) } });
   }

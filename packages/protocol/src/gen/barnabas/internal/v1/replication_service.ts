@@ -9,8 +9,17 @@ import Long from "long";
 import _m0 from "protobufjs/minimal.js";
 import { Error } from "../../v1/error.js";
 
-/** From the follower. */
+/**
+ * From the follower: what it has said in one turn of its event loop, in order. When leaders change, a
+ * thousand partitions ask in one turn; a message for each would cost more than the answers.
+ */
 export interface ReplicateRequest {
+  /** At least one. */
+  parts: FollowerPart[];
+}
+
+/** One thing that a follower says. */
+export interface FollowerPart {
   part?:
     | { $case: "hello"; hello: FollowerHello }
     | { $case: "follow"; follow: Follow }
@@ -22,8 +31,14 @@ export interface ReplicateRequest {
     | undefined;
 }
 
-/** From the leader. */
+/** From the leader: what it has said in one turn of its event loop, in order. */
 export interface ReplicateResponse {
+  /** At least one. */
+  parts: LeaderPart[];
+}
+
+/** One thing that a leader says. */
+export interface LeaderPart {
   part?:
     | { $case: "hello"; hello: LeaderHello }
     | { $case: "position"; position: FollowPosition }
@@ -102,7 +117,7 @@ export interface Acknowledgement {
 
 /**
  * Room for batches; a stream starts with none. The leader sends while credit is above 0 and may
- * overdraw it by one message.
+ * overdraw it by the batches of one part.
  */
 export interface ReplicaCredit {
   /** Added to the credit of partitions that are not throttled. */
@@ -193,11 +208,56 @@ export interface FollowEnded {
 }
 
 function createBaseReplicateRequest(): ReplicateRequest {
-  return { part: undefined };
+  return { parts: [] };
 }
 
 export const ReplicateRequest = {
   encode(message: ReplicateRequest, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.parts) {
+      FollowerPart.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ReplicateRequest {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseReplicateRequest();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.parts.push(FollowerPart.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ReplicateRequest>): ReplicateRequest {
+    return ReplicateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateRequest>): ReplicateRequest {
+    const message = createBaseReplicateRequest();
+    message.parts = object.parts?.map((e) => FollowerPart.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFollowerPart(): FollowerPart {
+  return { part: undefined };
+}
+
+export const FollowerPart = {
+  encode(message: FollowerPart, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     switch (message.part?.$case) {
       case "hello":
         FollowerHello.encode(message.part.hello, writer.uint32(10).fork()).ldelim();
@@ -224,10 +284,10 @@ export const ReplicateRequest = {
     return writer;
   },
 
-  decode(input: _m0.Reader | Uint8Array, length?: number): ReplicateRequest {
+  decode(input: _m0.Reader | Uint8Array, length?: number): FollowerPart {
     const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
     let end = length === undefined ? reader.len : reader.pos + length;
-    const message = createBaseReplicateRequest();
+    const message = createBaseFollowerPart();
     while (reader.pos < end) {
       const tag = reader.uint32();
       switch (tag >>> 3) {
@@ -289,11 +349,11 @@ export const ReplicateRequest = {
     return message;
   },
 
-  create(base?: DeepPartial<ReplicateRequest>): ReplicateRequest {
-    return ReplicateRequest.fromPartial(base ?? {});
+  create(base?: DeepPartial<FollowerPart>): FollowerPart {
+    return FollowerPart.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ReplicateRequest>): ReplicateRequest {
-    const message = createBaseReplicateRequest();
+  fromPartial(object: DeepPartial<FollowerPart>): FollowerPart {
+    const message = createBaseFollowerPart();
     if (object.part?.$case === "hello" && object.part?.hello !== undefined && object.part?.hello !== null) {
       message.part = { $case: "hello", hello: FollowerHello.fromPartial(object.part.hello) };
     }
@@ -324,11 +384,56 @@ export const ReplicateRequest = {
 };
 
 function createBaseReplicateResponse(): ReplicateResponse {
-  return { part: undefined };
+  return { parts: [] };
 }
 
 export const ReplicateResponse = {
   encode(message: ReplicateResponse, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
+    for (const v of message.parts) {
+      LeaderPart.encode(v!, writer.uint32(10).fork()).ldelim();
+    }
+    return writer;
+  },
+
+  decode(input: _m0.Reader | Uint8Array, length?: number): ReplicateResponse {
+    const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
+    let end = length === undefined ? reader.len : reader.pos + length;
+    const message = createBaseReplicateResponse();
+    while (reader.pos < end) {
+      const tag = reader.uint32();
+      switch (tag >>> 3) {
+        case 1:
+          if (tag !== 10) {
+            break;
+          }
+
+          message.parts.push(LeaderPart.decode(reader, reader.uint32()));
+          continue;
+      }
+      if ((tag & 7) === 4 || tag === 0) {
+        break;
+      }
+      reader.skipType(tag & 7);
+    }
+    return message;
+  },
+
+  create(base?: DeepPartial<ReplicateResponse>): ReplicateResponse {
+    return ReplicateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicateResponse>): ReplicateResponse {
+    const message = createBaseReplicateResponse();
+    message.parts = object.parts?.map((e) => LeaderPart.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLeaderPart(): LeaderPart {
+  return { part: undefined };
+}
+
+export const LeaderPart = {
+  encode(message: LeaderPart, writer: _m0.Writer = _m0.Writer.create()): _m0.Writer {
     switch (message.part?.$case) {
       case "hello":
         LeaderHello.encode(message.part.hello, writer.uint32(10).fork()).ldelim();
@@ -352,10 +457,10 @@ export const ReplicateResponse = {
     return writer;
   },
 
-  decode(input: _m0.Reader | Uint8Array, length?: number): ReplicateResponse {
+  decode(input: _m0.Reader | Uint8Array, length?: number): LeaderPart {
     const reader = input instanceof _m0.Reader ? input : _m0.Reader.create(input);
     let end = length === undefined ? reader.len : reader.pos + length;
-    const message = createBaseReplicateResponse();
+    const message = createBaseLeaderPart();
     while (reader.pos < end) {
       const tag = reader.uint32();
       switch (tag >>> 3) {
@@ -410,11 +515,11 @@ export const ReplicateResponse = {
     return message;
   },
 
-  create(base?: DeepPartial<ReplicateResponse>): ReplicateResponse {
-    return ReplicateResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<LeaderPart>): LeaderPart {
+    return LeaderPart.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<ReplicateResponse>): ReplicateResponse {
-    const message = createBaseReplicateResponse();
+  fromPartial(object: DeepPartial<LeaderPart>): LeaderPart {
+    const message = createBaseLeaderPart();
     if (object.part?.$case === "hello" && object.part?.hello !== undefined && object.part?.hello !== null) {
       message.part = { $case: "hello", hello: LeaderHello.fromPartial(object.part.hello) };
     }
