@@ -46,6 +46,7 @@ const REPHRASED: Partial<Record<ErrorName, Rephrase>> = {
   BROKER_NOT_AVAILABLE: unreachable,
   UNKNOWN_TOPIC_OR_PARTITION: (message) =>
     `${problemOf(message)}: see "barnabas topics list", or create it with "barnabas topics create NAME"`,
+  GROUP_ID_NOT_FOUND: (message) => `${problemOf(message)}: see "barnabas groups list"`,
   TOPIC_ALREADY_EXISTS: (message) => `${problemOf(message)}: choose another name, or add --if-not-exists`,
 };
 

@@ -9,6 +9,7 @@ import { addClusterCommands } from './commands/cluster.js';
 import { addConfigsCommands } from './commands/configs.js';
 import { addConsumeCommand } from './commands/consume.js';
 import { addFeaturesCommands } from './commands/features.js';
+import { addGroupsCommands } from './commands/groups.js';
 import { addLeaderElectionCommand } from './commands/leader-election.js';
 import { addLogCommands } from './commands/log.js';
 import { addProduceCommand } from './commands/produce.js';
@@ -53,6 +54,7 @@ export function createProgram({ version, run, writeOut, writeError }: ProgramOpt
   addTopicsCommands(program, run);
   addProduceCommand(program, run);
   addConsumeCommand(program, run);
+  addGroupsCommands(program, run);
   addClusterCommands(program, run);
   addBrokersCommands(program, run);
   addReassignCommands(program, run);

@@ -28,6 +28,8 @@ export interface RunOptions extends Omit<MainDependencies, 'terminal'> {
   readonly stdin?: Iterable<Buffer> | Readable;
   readonly environment?: Readonly<Record<string, string>>;
   readonly interrupted?: AbortSignal;
+  /** A person watches standard output. */
+  readonly stdoutIsTerminal?: boolean;
   /** A person watches standard error. */
   readonly stderrIsTerminal?: boolean;
   /** Takes standard output instead of the capture. */
@@ -46,7 +48,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     stderr,
     environment,
     interrupted,
-    stdoutIsTerminal: false,
+    stdoutIsTerminal: options.stdoutIsTerminal ?? false,
     stderrIsTerminal: options.stderrIsTerminal ?? false,
   };
   const code = await main(argv, connect === undefined ? { terminal } : { terminal, connect });

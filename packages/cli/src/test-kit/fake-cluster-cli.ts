@@ -14,8 +14,12 @@ export class FakeClusterCli {
 
   /** Runs a command line to its end. */
   run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
+    return run(argv, { connect: () => this.client(), ...options });
+  }
+
+  client(): BarnabasClient {
     const { bootstrap, connector } = this.cluster;
-    return run(argv, { connect: () => new BarnabasClient({ bootstrap, connector }), ...options });
+    return new BarnabasClient({ bootstrap, connector });
   }
 
   /** The same, with what it printed as JSON. */
