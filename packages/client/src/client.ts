@@ -21,6 +21,7 @@ import { Producer } from './producer/producer.js';
 export class BarnabasClient {
   /** What a gateway or a tool builds on. */
   readonly router: ClusterRouter;
+  readonly #clientId: string;
   readonly #connector: Connector;
   readonly #ownsConnector: boolean;
   readonly #pool: NodePool;
@@ -34,6 +35,7 @@ export class BarnabasClient {
   constructor(given: ClientOptions) {
     const { bootstrap, connector, clientId, interceptors, tls, environment, ...options } = resolveClientOptions(given);
     const surroundings = environment ?? systemEnvironment();
+    this.#clientId = clientId ?? '';
     this.#connector = connector ?? createConnector({ clientId, interceptors, tls, logger: surroundings.logger });
     this.#ownsConnector = connector === undefined;
     this.#pool = new NodePool({ bootstrap, connector: this.#connector, environment: surroundings, options });
@@ -53,7 +55,10 @@ export class BarnabasClient {
 
   consumer(options: ConsumerOptions = {}): Consumer {
     this.#checkOpen();
-    const consumer: Consumer = new Consumer(this.router, options, () => this.#consumers.delete(consumer));
+    const consumer: Consumer = new Consumer(this.router, options, {
+      clientId: this.#clientId,
+      onClosed: () => this.#consumers.delete(consumer),
+    });
     this.#consumers.add(consumer);
     return consumer;
   }
@@ -70,7 +75,7 @@ export class BarnabasClient {
   }
 
   async #close(timeoutMs: number | undefined): Promise<void> {
-    await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close(timeoutMs)));
     await Promise.all([...this.#producers].map((producer) => producer.close(timeoutMs)));
     this.router.close();
     this.#metadata.close();

@@ -44,6 +44,10 @@ export type { ClientInterceptor, ClientTls, Connector, Environment } from './cli
 export type { ClientOptions } from './options/client-options.js';
 export { Producer } from './producer/producer.js';
 export { Consumer } from './consumer/consumer.js';
+export type { ConsumerGroupMetadata } from './consumer/consumer.js';
+export type { OffsetAndMetadata, OffsetCommitCallback } from './consumer/commits.js';
+export type { BatchHandler, HandlerContext, RecordHandler, RunOptions } from './consumer/run-options.js';
+export type { RebalanceListener, TopicSelection } from './consumer/subscription.js';
 export { ConsumerBatch } from './consumer/consumer-batch.js';
 export type { BatchRecord } from './consumer/consumer-batch.js';
 export { listOffsets } from './consumer/list-offsets.js';

@@ -1,36 +1,69 @@
 /**
- * One assigned partition: where the application is, and the subscription that brings more.
+ * One assigned partition: where the application is, what of it is done, and the subscription that brings more.
  *
- * Invariant: what was fetched before the last seek, pause or loss is never handed out. Whatever
- * breaks continuity starts a new generation; data carries the one it was fetched for.
+ * Invariants:
+ *   A1  what was fetched before the last seek, pause or loss is never handed out. Whatever breaks continuity
+ *       starts a new generation; data carries the one it was fetched for
+ *   A2  everything below `done` has been dealt with: what has been handed out and is still being worked on, or
+ *       waits for its turn, lies at it or above
+ *   A3  a suspended partition hands out nothing: it is being given up, or has not been begun
  */
 import type { FetchSubscription } from '../fetch/fetch-session.js';
 import type { TopicPartition } from '../records.js';
 
+/** A place in a partition, and the leader epoch of the record before it; -1 if not known. */
+export interface PartitionPosition {
+  readonly offset: number;
+  readonly leaderEpoch: number;
+}
+
+/** Where a partition begins whose position is still to be found. */
+export const UNKNOWN_POSITION = -1;
+
 export class AssignedPartition implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
-  /** Offset of the next record that the application gets. */
+  /** Offset of the next record that the application gets; -1 while it is not known. */
   position: number;
   /** The leader epoch of the record before the position, where the application has been given it; else -1. */
   positionEpoch = -1;
-  /** The id of the topic that has been read; undefined before any was. */
-  #topicId: string | undefined;
+  /** What the group has committed, as far as this consumer knows; -1: nothing. */
+  committedOffset = -1;
+  /** The next commit may be below the last. */
+  isRewound = false;
   /** First offset not readable, as last heard; undefined before anything was. */
   endOffset: number | undefined;
+  /** The id of the topic that has been read; undefined before any was. */
+  #topicId: string | undefined;
   #generation = 0;
+  #era = 0;
   #isPaused = false;
+  #isSuspended = false;
   #subscription: FetchSubscription | undefined;
   #isBusy = false;
+  /** Of what has been handed out and is not done; offset -1: nothing is. */
+  #inHandOffset = -1;
+  #inHandEpoch = -1;
+  #working = 0;
+  #idleWaiters: (() => void)[] = [];
+  #abort: AbortController | undefined;
+  #isGone = false;
 
-  constructor({ topic, partition }: TopicPartition, position: number) {
+  constructor({ topic, partition }: TopicPartition, position: number, leaderEpoch = -1, topicId?: string) {
     this.topic = topic;
     this.partition = partition;
     this.position = position;
+    this.positionEpoch = leaderEpoch;
+    this.#topicId = topicId;
   }
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Changes with every seek: what was handed out before says nothing of what is done after. */
+  get era(): number {
+    return this.#era;
   }
 
   get topicId(): string | undefined {
@@ -41,9 +74,31 @@ export class AssignedPartition implements TopicPartition {
     return this.#isPaused;
   }
 
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
+  /** It is not this consumer's any more. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
   /** Whether a subscription is missing. */
   get wantsFetching(): boolean {
-    return !this.#isPaused && !this.#isBusy && this.#subscription === undefined;
+    const mayFetch = !this.#isPaused && !this.#isSuspended && !this.#isBusy && this.position >= 0;
+    return mayFetch && this.#subscription === undefined;
+  }
+
+  /** Everything below it is done with. */
+  get done(): PartitionPosition {
+    if (this.#inHandOffset >= 0) return { offset: this.#inHandOffset, leaderEpoch: this.#inHandEpoch };
+    return { offset: this.position, leaderEpoch: this.positionEpoch };
+  }
+
+  /** Aborted when what is being worked on is another's. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    return this.#abort.signal;
   }
 
   attach(subscription: FetchSubscription): void {
@@ -63,9 +118,54 @@ export class AssignedPartition implements TopicPartition {
     this.positionEpoch = leaderEpoch;
   }
 
+  /** From here on what has been handed out is not done. */
+  holdAt(offset: number, leaderEpoch: number): void {
+    this.#inHandOffset = offset;
+    this.#inHandEpoch = leaderEpoch;
+  }
+
+  /** The next thing to be handed out, if nothing is in hand already, is not done before `settle`. */
+  takeInHand(): void {
+    if (this.#inHandOffset < 0) this.holdAt(this.position, this.positionEpoch);
+  }
+
+  /** All that has been handed out is done. */
+  settle(): void {
+    this.#inHandOffset = -1;
+  }
+
+  /** Somebody works on something of it. */
+  begin(): void {
+    this.#working++;
+  }
+
+  end(): void {
+    this.#working--;
+    if (this.#working > 0) return;
+    const waiters = this.#idleWaiters;
+    this.#idleWaiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  /** Resolves when nobody works on anything of it. */
+  whenIdle(): Promise<void> {
+    if (this.#working === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idleWaiters.push(resolve);
+    });
+  }
+
   seek(offset: number): void {
+    this.moveTo({ offset, leaderEpoch: -1 });
+    this.isRewound = true;
+  }
+
+  /** To where it shall go on, by nobody's wish but the consumer's own. */
+  moveTo({ offset, leaderEpoch }: PartitionPosition): void {
+    this.#era++;
     this.position = offset;
-    this.positionEpoch = -1;
+    this.positionEpoch = leaderEpoch;
+    this.settle();
     this.interrupt();
   }
 
@@ -79,6 +179,26 @@ export class AssignedPartition implements TopicPartition {
     this.#isPaused = false;
   }
 
+  /** Hands out nothing until `release`, which may never come. */
+  suspend(): void {
+    if (this.#isSuspended) return;
+    this.#isSuspended = true;
+    this.interrupt();
+  }
+
+  unsuspend(): void {
+    this.#isSuspended = this.#isGone;
+  }
+
+  /** It is another's now, or nobody's. */
+  leave(): void {
+    this.#isGone = true;
+    this.#abort?.abort();
+    this.#abort ??= abortedController();
+    this.suspend();
+    this.interrupt();
+  }
+
   /** Ends what is being fetched and forgets what has been. */
   interrupt(): void {
     this.#generation++;
@@ -87,4 +207,10 @@ export class AssignedPartition implements TopicPartition {
     this.#topicId = this.topicId;
     this.#subscription = undefined;
   }
+}
+
+function abortedController(): AbortController {
+  const controller = new AbortController();
+  controller.abort();
+  return controller;
 }

@@ -76,8 +76,12 @@ export class BatchReader {
     this.#head = 0;
   }
 
-  /** The next thing there is, if there is one. */
-  next(): NextItem | undefined {
+  /** The next thing there is, if there is one; with a condition, of the partitions that meet it. */
+  next(isReady?: (assigned: AssignedPartition) => boolean): NextItem | undefined {
+    return isReady === undefined ? this.#first() : this.#firstOf(isReady);
+  }
+
+  #first(): NextItem | undefined {
     for (let arrival = this.#arrivals[this.#head]; arrival !== undefined; arrival = this.#arrivals[this.#head]) {
       if (arrival.kind === 'end') {
         this.#shift();
@@ -88,6 +92,20 @@ export class BatchReader {
       if (item !== undefined) return item;
       arrival.data.release();
       this.#shift();
+    }
+    return undefined;
+  }
+
+  /** Leaves what others wait for in its place. */
+  #firstOf(isReady: (assigned: AssignedPartition) => boolean): NextItem | undefined {
+    for (let at = this.#head; at < this.#arrivals.length; at++) {
+      const arrival = this.#arrivals[at];
+      if (arrival === undefined || (!isStale(arrival) && !isReady(arrival.assigned))) continue;
+      const item = isStale(arrival) ? undefined : arrival.kind === 'end' ? arrival : this.#nextOf(arrival);
+      if (item?.kind === 'batch') return item;
+      if (arrival.kind === 'data') arrival.data.release();
+      this.#arrivals.splice(at--, 1);
+      if (item !== undefined) return item;
     }
     return undefined;
   }

@@ -1,106 +1,177 @@
 /**
- * A consumer without a group: it reads the partitions it is told to read, from where it is told, and
- * hands records out by async iteration.
+ * A consumer: reads partitions that it is told to read (`assign`), or shares those of topics with the other
+ * members of its group (`subscribe`), and hands records out by async iteration or to handlers.
  *
- * Whatever is fetched ahead stays within fetch.max.bytes: leaders get credit for as much as the
- * application has taken. Positions move when records are handed out, so that `position` is always the
- * offset after the last record that the application got.
+ * The face of it: positions are Reading's, membership is GroupConsumer's, commits are Commits', handlers are
+ * HandlerRun's business. A position is the offset after the last record that the application got.
  */
-import { BarnabasError, toBarnabasError, v1 } from '@barnabas/protocol';
+import { BarnabasError } from '@barnabas/protocol';
+import { sleep } from '../cluster/backoff.js';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
-import { FetchSession } from '../fetch/fetch-session.js';
-import type { FetchedData } from '../fetch/partition-fetcher.js';
+import { GroupCalls } from '../group/group-calls.js';
+import type { OffsetToCommit } from '../group/group-types.js';
+import { MemberOffsets, NOBODYS_MEMBER } from '../group/member-offsets.js';
 import { resolveConsumerOptions } from '../options/consumer-options.js';
 import type { ConsumerOptions, ResolvedConsumerOptions } from '../options/consumer-options.js';
 import { partitionName } from '../records.js';
 import type { Assignment, ConsumerRecord, TopicPartition } from '../records.js';
 import { AssignedPartition } from './assigned-partition.js';
-import { BatchReader, unreadable } from './batch-reader.js';
-import type { NextItem } from './batch-reader.js';
-import { interceptRecords } from './consumer-batch.js';
-import type { BatchRecord, ConsumerBatch } from './consumer-batch.js';
+import { Commits } from './commits.js';
+import type { Committer, OffsetAndMetadata, OffsetCommitCallback } from './commits.js';
+import type { ConsumerBatch } from './consumer-batch.js';
 import { ConsumerIterator } from './consumer-iterator.js';
+import { GroupConsumer } from './group-consumer.js';
+import { HandlerRun } from './handler-run.js';
 import { listOffsets } from './list-offsets.js';
 import type { FoundOffset, OffsetQuestion } from './list-offsets.js';
+import { Reading } from './reading.js';
+import { resolveRunOptions } from './run-options.js';
+import type { RunOptions } from './run-options.js';
 import { startOffsets } from './start-positions.js';
+import { toSubscription } from './subscription.js';
+import type { RebalanceListener, TopicSelection } from './subscription.js';
 
-/** A batch being handed out record by record. */
-interface Current {
-  readonly assigned: AssignedPartition;
-  readonly generation: number;
-  readonly batch: ConsumerBatch;
-  readonly records: readonly BatchRecord[];
-  index: number;
+/** Who this consumer is in its group. */
+export interface ConsumerGroupMetadata {
+  readonly groupId: string;
+  /** Empty while it is not a member. */
+  readonly memberId: string;
+  /** Kafka's generation id; -1 while it is not a member. */
+  readonly memberEpoch: number;
+  readonly groupInstanceId: string;
 }
 
-/** Bytes handed out before the event loop has its turn. */
-const YIELD_AFTER_BYTES = 1024 * 1024;
+export interface ConsumerParts {
+  readonly clientId?: string;
+  readonly onClosed?: () => void;
+}
+
+/** Kafka's default for close. */
+const CLOSE_TIMEOUT_MS = 30_000;
 
 export class Consumer implements AsyncIterable<ConsumerRecord> {
   readonly #router: ClusterRouter;
   readonly #options: ResolvedConsumerOptions;
-  readonly #isolationLevel: v1.IsolationLevel;
-  readonly #session: FetchSession;
-  readonly #reader: BatchReader;
+  readonly #reading: Reading;
+  readonly #commits: Commits;
+  readonly #group: GroupConsumer;
+  readonly #nobody: Committer;
   readonly #onClosed: () => void;
-  #assigned = new Map<string, AssignedPartition>();
   #assignments = 0;
-  #current: Current | undefined;
-  #wake: (() => void) | undefined;
-  #isIterating = false;
-  /** Somebody has begun to iterate: from then on data is fetched ahead. */
-  #isStarted = false;
+  #isReading = false;
+  #isWaiting = false;
+  #turn = 0;
+  #run: HandlerRun | undefined;
   #isClosed = false;
-  #yieldedAtBytes = 0;
+  #closing: Promise<void> | undefined;
 
   /** Made by BarnabasClient.consumer. */
-  constructor(router: ClusterRouter, given: ConsumerOptions = {}, onClosed: () => void = () => undefined) {
+  constructor(router: ClusterRouter, given: ConsumerOptions = {}, { clientId = '', onClosed }: ConsumerParts = {}) {
     const options = resolveConsumerOptions(given);
     this.#router = router;
     this.#options = options;
-    this.#onClosed = onClosed;
-    this.#isolationLevel =
-      options.isolationLevel === 'read_committed'
-        ? v1.IsolationLevel.READ_COMMITTED
-        : v1.IsolationLevel.READ_UNCOMMITTED;
-    this.#session = new FetchSession(router, {
-      windowBytes: options.fetchMaxBytes,
-      maxBytes: Math.min(options.maxPartitionFetchBytes, options.fetchMaxBytes),
-      minBytes: options.fetchMinBytes,
-      maxWaitMs: options.fetchMaxWaitMs,
-      isolationLevel: this.#isolationLevel,
-      rack: options.clientRack,
+    this.#onClosed = onClosed ?? (() => undefined);
+    this.#reading = new Reading(router, options);
+    const reading = this.#reading;
+    this.#commits = new Commits(router, options, {
+      committer: () => this.#committer(),
+      reader: () => this.#offsetReader(),
+      find: (partition) => reading.find(partition),
+      partitions: () => reading.partitions,
+      position: (assigned) =>
+        this.#run === undefined
+          ? { offset: assigned.position, leaderEpoch: assigned.positionEpoch }
+          : assigned.done,
     });
-    this.#reader = new BatchReader({ ...options, intercept: this.#interceptor() });
+    const activity = () => this.#run?.activity ?? { turn: this.#turn, isWaiting: this.#isWaiting };
+    this.#group = new GroupConsumer({ router, options, clientId, reading, commits: this.#commits, activity });
+    const offsets = new MemberOffsets(router, new GroupCalls(router, options.groupId), NOBODYS_MEMBER);
+    this.#nobody = {
+      commit: (list, how) => offsets.commit(list, how),
+      fetchOffsets: (partitions, timeoutMs) => offsets.fetch(partitions, timeoutMs),
+    };
+  }
+
+  // --- what is read ---
+
+  /**
+   * Shares the partitions of these topics with the other members of the group, from when records are first
+   * asked for. Replaces the subscription before. Needs a group id; not together with `assign`.
+   */
+  subscribe(topics: TopicSelection, listener: RebalanceListener = {}): void {
+    this.#checkOpen();
+    this.#checkGroup();
+    const isAssigned = !this.#group.isSubscribed && this.#reading.partitions.length > 0;
+    if (isAssigned) throw new BarnabasError('INVALID_REQUEST', 'partitions are assigned: assign([]) before subscribe');
+    this.#group.subscribe(toSubscription(topics, listener));
+  }
+
+  /** What is subscribed to: names, or a pattern. */
+  subscription(): { readonly topics: readonly string[]; readonly pattern: string } {
+    const { topics, pattern } = this.#group.subscription;
+    return { topics, pattern };
+  }
+
+  /** Commits what is done with if that is to happen by itself, leaves the group, and reads nothing any more. */
+  async unsubscribe(): Promise<void> {
+    this.#checkOpen();
+    if (this.#group.isSubscribed) await this.#group.leave(this.#options.defaultApiTimeoutMs);
+    this.#reading.replace([]);
   }
 
   /**
    * Reads these partitions and no others. Resolves when their positions are known; until then what was
-   * assigned before goes on. Rejects, and changes nothing, if one of them does not exist.
+   * assigned before goes on. Without a position a partition goes on where the group has committed, if there
+   * is a group. Rejects, and changes nothing, if one of them does not exist.
    */
   async assign(assignments: readonly Assignment[]): Promise<void> {
     this.#checkOpen();
+    if (this.#group.isSubscribed) {
+      throw new BarnabasError('INVALID_REQUEST', 'topics are subscribed to: unsubscribe before assign');
+    }
     const names = new Set(assignments.map(({ topic, partition }) => partitionName(topic, partition)));
     if (names.size < assignments.length) throw new BarnabasError('INVALID_REQUEST', 'a partition is assigned twice');
     const version = ++this.#assignments;
-    const offsets = await startOffsets(this.#lookup(), assignments);
+    const committed = await this.#committedOf(assignments);
+    const wanted = assignments.map((assignment, index) => {
+      const offset = committed[index]?.offset;
+      return offset === undefined ? assignment : { ...assignment, position: { offset } };
+    });
+    const offsets = await startOffsets(this.#reading.lookup, wanted);
     // A later call has the last word.
     if (version !== this.#assignments || this.#isClosed) return;
-    for (const assigned of this.#assigned.values()) assigned.interrupt();
-    this.#reader.dropStale();
-    this.#assigned = new Map(
-      assignments.map((assignment, index) => [
-        partitionName(assignment.topic, assignment.partition),
-        new AssignedPartition(assignment, offsets[index] ?? 0),
-      ]),
+    this.#reading.replace(
+      assignments.map((assignment, index) => {
+        const { offset = -1, leaderEpoch = -1 } = committed[index] ?? {};
+        const assigned = new AssignedPartition(assignment, offsets[index] ?? 0, leaderEpoch);
+        assigned.committedOffset = offset;
+        return assigned;
+      }),
     );
-    this.#fetch();
   }
 
   /** What is assigned. */
   assignment(): readonly TopicPartition[] {
-    return [...this.#assigned.values()].map(({ topic, partition }) => ({ topic, partition }));
+    return this.#reading.partitions.map(({ topic, partition }) => ({ topic, partition }));
   }
+
+  /** Who this consumer is in its group. */
+  groupMetadata(): ConsumerGroupMetadata {
+    this.#checkGroup();
+    const { groupId, groupInstanceId } = this.#options;
+    const { membership } = this.#group;
+    if (membership?.isMember !== true) return { groupId, memberId: '', memberEpoch: -1, groupInstanceId };
+    const { memberId, memberEpoch } = membership.identity;
+    return { groupId, memberId, memberEpoch, groupInstanceId };
+  }
+
+  /** Has the coordinator look at the group's assignment again. */
+  enforceRebalance(): void {
+    this.#checkGroup();
+    this.#group.membership?.enforceRebalance();
+  }
+
+  // --- positions ---
 
   /** The next record of the partition to be handed out is the first at or after `offset`. */
   seek(partition: TopicPartition, offset: number): void {
@@ -108,7 +179,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       throw new BarnabasError('INVALID_REQUEST', `an offset is a whole number from 0, not ${offset}`);
     }
     this.#find(partition).seek(offset);
-    this.#changed();
+    this.#reading.changed();
   }
 
   /** To the first record there is; all assigned partitions if none are named. */
@@ -121,20 +192,26 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     return this.#seekTo(partitions, 'latest');
   }
 
-  /** Offset of the next record that will be handed out. */
+  /** Offset of the next record that will be handed out. OFFSET_NOT_AVAILABLE while it is being looked up. */
   position(partition: TopicPartition): number {
-    return this.#find(partition).position;
+    const { position } = this.#find(partition);
+    if (position >= 0) return position;
+    throw new BarnabasError(
+      'OFFSET_NOT_AVAILABLE',
+      `the position of ${partitionName(partition.topic, partition.partition)} is being looked up: ask again soon`,
+    );
   }
 
-  /** Hands out and fetches nothing more of these partitions. */
+  /** Hands out and fetches nothing more of these partitions, until they are resumed or taken away. */
   pause(partitions: readonly TopicPartition[]): void {
     for (const assigned of partitions.map((partition) => this.#find(partition))) assigned.pause();
-    this.#changed();
+    this.#reading.changed();
   }
 
   resume(partitions: readonly TopicPartition[]): void {
     for (const assigned of partitions.map((partition) => this.#find(partition))) assigned.resume();
-    this.#changed();
+    this.#reading.changed();
+    this.#reading.signal();
   }
 
   /** What is paused. */
@@ -145,7 +222,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   /** How many offsets the position is behind the end of the partition as last heard; undefined before anything was. */
   currentLag(partition: TopicPartition): number | undefined {
     const { endOffset, position } = this.#find(partition);
-    return endOffset === undefined ? undefined : Math.max(0, endOffset - position);
+    return endOffset === undefined || position < 0 ? undefined : Math.max(0, endOffset - position);
   }
 
   /** The first offset that each partition has; they need not be assigned. */
@@ -166,255 +243,191 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
     return (await this.#listOffsets(questions)).map((found) => (found.offset < 0 ? undefined : found));
   }
 
+  // --- commits ---
+
   /**
-   * Records as they come, for ever: ordered within each partition. Leaving the loop keeps the place;
-   * a new loop goes on there. Ends when the consumer is closed; fails with what cannot be mended here
-   * (a batch that fails its CRC, OFFSET_OUT_OF_RANGE with auto.offset.reset none, which also tells that
-   * records that were read are gone), and can be started
-   * again after a seek. One loop at a time.
+   * Commits these offsets, each the next one to read; without them the positions of everything assigned
+   * (Kafka's commitSync), or, while `run` is under way, what its handlers have finished. Tried again until it
+   * succeeds, fails for good or default.api.timeout.ms is over. UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH and
+   * STALE_MEMBER_EPOCH: the partitions are another's, who reads on from the last commit.
+   */
+  async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
+    this.#checkOpen();
+    await this.#commits.commit(offsets);
+  }
+
+  /** The same without waiting. Commits are made in the order in which they are asked for. */
+  commitAsync(offsets?: readonly OffsetToCommit[], callback?: OffsetCommitCallback): void {
+    this.#checkOpen();
+    this.#checkGroup();
+    this.#commits.commitAsync(offsets, callback);
+  }
+
+  /** What the group has committed of each partition; undefined where it has nothing. */
+  async committed(partitions: readonly TopicPartition[]): Promise<readonly (OffsetAndMetadata | undefined)[]> {
+    this.#checkOpen();
+    return this.#commits.committed(partitions);
+  }
+
+  // --- reading ---
+
+  /**
+   * Records as they come, for ever: ordered within each partition. A record is done, and may be committed by
+   * itself, when the loop comes back for the next. Leaving the loop keeps the place; a new loop goes on there.
+   * Ends when the consumer is closed; fails with what cannot be mended here (a batch that fails its CRC,
+   * OFFSET_OUT_OF_RANGE with auto.offset.reset none, which also tells that records that were read are gone; a
+   * membership that the coordinator refuses), and can be started again after a seek. One loop or run at a time.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord> {
-    return this.#iterate(() => this.#takeRecord());
+    return this.#iterate(() => this.#reading.takeRecord());
   }
 
   /** The same by record batches, whose records are decoded when they are asked for: the fastest way. */
   batches(): AsyncIterableIterator<ConsumerBatch> {
-    return this.#iterate(() => this.#takeBatch());
+    return this.#iterate(() => this.#reading.takeBatch());
   }
 
-  /** Ends iteration and fetching. */
-  close(): Promise<void> {
+  /**
+   * Hands records or batches to a handler, several at a time if told so, in order within each partition or
+   * key. A record is done when its handler has resolved; commits cover what is done without a gap. Resolves
+   * when the consumer is closed or `signal` ends it; rejects with what a handler throws first, after the
+   * others have ended: a new run or loop goes on with the first record that was not done.
+   */
+  async run(given: RunOptions): Promise<void> {
+    const options = resolveRunOptions(given);
+    this.#begin();
+    const run = new HandlerRun({ reading: this.#reading, options, onTurn: () => this.#group.onPoll() });
+    this.#run = run;
+    try {
+      await run.run();
+    } finally {
+      this.#run = undefined;
+      this.#isReading = false;
+      this.#turn++;
+    }
+  }
+
+  /**
+   * Ends loops and runs, waits for handlers, commits what is done with if that is to happen by itself, and
+   * leaves the group; all within `timeoutMs`. Not to be awaited by a handler of `run`, which it waits for.
+   */
+  close(timeoutMs: number = CLOSE_TIMEOUT_MS): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const { clock, timers } = this.#router.environment;
+    const deadlineMs = clock.monotonic() + timeoutMs;
+    const leftMs = (): number => Math.max(1, deadlineMs - clock.monotonic());
     this.#isClosed = true;
-    this.#session.close();
-    this.#signal();
+    this.#run?.stop();
+    this.#reading.signal();
+    if (this.#run !== undefined) {
+      const ended = this.#run.run().catch(() => undefined);
+      await Promise.race([ended, sleep(timers, timeoutMs)]);
+    }
+    this.#commits.stop();
+    if (this.#options.groupId !== '') {
+      if (!this.#group.isSubscribed) await this.#commits.commitDone(this.#reading.partitions, leftMs());
+      await Promise.race([this.#commits.settled(), sleep(timers, leftMs())]);
+      await this.#group.leave(leftMs());
+    }
+    this.#reading.close();
     this.#onClosed();
-    return Promise.resolve();
+  }
+
+  #begin(): void {
+    this.#checkOpen();
+    if (this.#isReading) {
+      throw new BarnabasError('INVALID_REQUEST', 'the consumer is being read already: leave that loop or run first');
+    }
+    this.#isReading = true;
+    this.#group.onPoll();
+    this.#commits.start();
+    this.#reading.start();
   }
 
   #iterate<T>(take: () => T | undefined): ConsumerIterator<T> {
-    this.#checkOpen();
-    if (this.#isIterating) {
-      throw new BarnabasError('INVALID_REQUEST', 'the consumer is being iterated already: leave that loop first');
-    }
-    this.#isIterating = true;
-    this.#isStarted = true;
-    this.#fetch();
+    this.#begin();
     return new ConsumerIterator({
-      take: () => (this.#isClosed ? undefined : take()),
-      whenMore: () => this.#whenMore(),
-      shouldYield: () => this.#shouldYield(),
+      take: () => {
+        this.#turn++;
+        this.#group.onPoll();
+        return this.#isClosed ? undefined : take();
+      },
+      whenMore: async () => {
+        if (this.#isClosed) return false;
+        this.#isWaiting = true;
+        await this.#reading.whenMore();
+        this.#isWaiting = false;
+        return !this.#isClosed;
+      },
+      shouldYield: () => this.#reading.shouldYield(),
       release: () => {
-        this.#isIterating = false;
+        this.#turn++;
+        this.#isReading = false;
+        this.#reading.stopWorking();
       },
     });
-  }
-
-  #shouldYield(): boolean {
-    const { takenBytes } = this.#reader;
-    if (takenBytes - this.#yieldedAtBytes < YIELD_AFTER_BYTES) return false;
-    this.#yieldedAtBytes = takenBytes;
-    return true;
-  }
-
-  async #whenMore(): Promise<boolean> {
-    if (!this.#isClosed) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    return !this.#isClosed;
-  }
-
-  #takeRecord(): ConsumerRecord | undefined {
-    for (;;) {
-      const current = this.#liveCurrent() ?? this.#advance();
-      if (current === undefined) return undefined;
-      const { assigned, batch, records } = current;
-      const record = records[current.index++];
-      if (record !== undefined) {
-        const { offset, timestamp, key, value, headers } = record;
-        assigned.advance(offset + 1, batch.leaderEpoch);
-        return { topic: assigned.topic, partition: assigned.partition, offset, timestamp, key, value, headers };
-      }
-      // The last offsets of a batch may have been removed by compaction.
-      assigned.advance(Math.max(assigned.position, batch.nextOffset), batch.leaderEpoch);
-      this.#current = undefined;
-    }
-  }
-
-  #takeBatch(): ConsumerBatch | undefined {
-    const begun = this.#liveCurrent();
-    this.#current = undefined;
-    if (begun !== undefined && begun.index < begun.records.length) {
-      const rest = begun.batch.from(begun.assigned.position);
-      begun.assigned.advance(rest.nextOffset, rest.leaderEpoch);
-      return rest;
-    }
-    const item = this.#nextBatch();
-    if (item === undefined) return undefined;
-    item.assigned.advance(item.batch.nextOffset, item.batch.leaderEpoch);
-    return item.batch;
-  }
-
-  #liveCurrent(): Current | undefined {
-    const current = this.#current;
-    return current?.generation === current?.assigned.generation ? current : undefined;
-  }
-
-  #advance(): Current | undefined {
-    this.#current = undefined;
-    const item = this.#nextBatch();
-    if (item === undefined) return undefined;
-    const { assigned, batch } = item;
-    this.#current = { assigned, generation: assigned.generation, batch, records: decoded(assigned, batch), index: 0 };
-    return this.#current;
-  }
-
-  #nextBatch(): (NextItem & { readonly kind: 'batch' }) | undefined {
-    for (let item = this.#reader.next(); item !== undefined; item = this.#reader.next()) {
-      if (item.kind === 'batch') return item;
-      this.#onEnd(item.assigned, item.error);
-    }
-    return undefined;
-  }
-
-  /** A subscription has ended, and everything that came before has been handed out. */
-  #onEnd(assigned: AssignedPartition, error: BarnabasError): void {
-    const { autoOffsetReset } = this.#options;
-    if (error.errorName === 'OFFSET_OUT_OF_RANGE' && autoOffsetReset !== 'none') {
-      const divergingOffset = error.facts?.['divergingOffset'];
-      if (typeof divergingOffset === 'number') this.#goBack(assigned, divergingOffset);
-      else void this.#reset(assigned, autoOffsetReset);
-      return;
-    }
-    // Fetched again from the same position if the application goes on without a seek.
-    throw unreadable(assigned, error);
-  }
-
-  /** Records that were read are gone; from where the log parts from them there may be others (KIP-320). */
-  #goBack(assigned: AssignedPartition, divergingOffset: number): void {
-    const { topic, partition, position } = assigned;
-    const to = Math.min(position, divergingOffset);
-    this.#router.environment.logger.warn('records that were read are no longer in the log', {
-      partition: partitionName(topic, partition),
-      from: position,
-      to,
-      action:
-        'a leader was elected without them, or the topic was made anew: look at unclean.leader.election.enable, and at what was made of them',
-    });
-    assigned.seek(to);
-    this.#changed();
-  }
-
-  async #reset(assigned: AssignedPartition, position: 'earliest' | 'latest'): Promise<void> {
-    const { generation, topic, partition } = assigned;
-    const { logger } = this.#router.environment;
-    try {
-      const [offset = 0] = await startOffsets(this.#lookup(), [{ topic, partition, position }]);
-      if (assigned.generation !== generation) return;
-      logger.warn('a position was out of range and has been reset', {
-        partition: partitionName(topic, partition),
-        from: assigned.position,
-        to: offset,
-        action: 'if records were lost to retention, raise it or consume faster',
-      });
-      assigned.seek(offset);
-      this.#changed();
-    } catch (error) {
-      this.#reader.pushEnd(assigned, generation, toBarnabasError(error));
-      this.#signal();
-    }
-  }
-
-  /** Subscribes what is not and should be. */
-  #fetch(): void {
-    if (!this.#isStarted || this.#isClosed) return;
-    for (const assigned of this.#assigned.values()) if (assigned.wantsFetching) this.#subscribe(assigned);
-  }
-
-  #subscribe(assigned: AssignedPartition): void {
-    const { generation } = assigned;
-    const position = { offset: assigned.position, lastEpoch: assigned.positionEpoch, topicId: assigned.topicId };
-    const subscription = this.#session.subscribe(assigned, position, {
-      onData: (data) => this.#onData(assigned, generation, data),
-      onError: (error) => {
-        assigned.hold();
-        this.#reader.pushEnd(assigned, generation, error);
-        this.#signal();
-      },
-    });
-    assigned.attach(subscription);
-  }
-
-  #onData(assigned: AssignedPartition, generation: number, data: FetchedData): void {
-    const isCommitted = this.#isolationLevel === v1.IsolationLevel.READ_COMMITTED;
-    assigned.endOffset = isCommitted ? data.lastStableOffset : data.highWatermark;
-    this.#reader.push(assigned, generation, data);
-    this.#signal();
   }
 
   async #seekTo(partitions: readonly TopicPartition[], position: 'earliest' | 'latest'): Promise<void> {
     const targets = partitions.map((partition) => this.#find(partition));
     const generations = targets.map(({ generation }) => generation);
     const assignments = targets.map(({ topic, partition }) => ({ topic, partition, position }));
-    const offsets = await startOffsets(this.#lookup(), assignments);
+    const offsets = await startOffsets(this.#reading.lookup, assignments);
     targets.forEach((assigned, index) => {
       // A later seek has the last word.
       if (assigned.generation === generations[index]) assigned.seek(offsets[index] ?? 0);
     });
-    this.#changed();
-  }
-
-  #changed(): void {
-    this.#reader.dropStale();
-    this.#fetch();
-  }
-
-  #signal(): void {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
+    this.#reading.changed();
   }
 
   #listOffsets(questions: readonly OffsetQuestion[]): Promise<FoundOffset[]> {
-    const { defaultApiTimeoutMs } = this.#options;
-    return listOffsets(this.#router, questions, {
-      isolationLevel: this.#isolationLevel,
-      timeoutMs: defaultApiTimeoutMs,
-    });
+    const { isolationLevel } = this.#reading.lookup;
+    return listOffsets(this.#router, questions, { isolationLevel, timeoutMs: this.#options.defaultApiTimeoutMs });
   }
 
-  #lookup(): Parameters<typeof startOffsets>[0] {
-    return { router: this.#router, options: this.#options, isolationLevel: this.#isolationLevel };
+  /** Where the group stands in those that have no position. */
+  async #committedOf(assignments: readonly Assignment[]): Promise<readonly (OffsetAndMetadata | undefined)[]> {
+    const asked = assignments.filter(({ position }) => position === undefined);
+    if (this.#options.groupId === '' || asked.length === 0) return [];
+    const found = await this.#commits.committed(asked);
+    const byAssignment = new Map(asked.map((assignment, index) => [assignment, found[index]]));
+    return assignments.map((assignment) => byAssignment.get(assignment));
   }
 
-  #interceptor(): ((records: readonly ConsumerRecord[]) => readonly ConsumerRecord[]) | undefined {
-    const { interceptors } = this.#options;
-    if (interceptors.length === 0) return undefined;
-    return (records) =>
-      interceptRecords(interceptors, records, (error) =>
-        this.#router.environment.logger.warn('a consumer interceptor threw and was passed over', {
-          error,
-          action: 'correct the interceptor',
-        }),
-      );
+  #committer(): Committer {
+    this.#checkGroup();
+    if (!this.#group.isSubscribed && this.#group.membership === undefined) return this.#nobody;
+    const { membership } = this.#group;
+    if (membership !== undefined) return membership;
+    throw new BarnabasError(
+      'UNKNOWN_MEMBER_ID',
+      `this consumer is not a member of group ${this.#options.groupId} now: it joins when records are asked for`,
+    );
   }
 
-  #find({ topic, partition }: TopicPartition): AssignedPartition {
-    const assigned = this.#assigned.get(partitionName(topic, partition));
+  #offsetReader(): Committer {
+    this.#checkGroup();
+    const { membership } = this.#group;
+    return membership?.isMember === true ? membership : this.#nobody;
+  }
+
+  #find(partition: TopicPartition): AssignedPartition {
+    const assigned = this.#reading.find(partition);
     if (assigned !== undefined) return assigned;
-    throw new BarnabasError('INVALID_REQUEST', `${partitionName(topic, partition)} is not assigned: assign it first`);
+    const name = partitionName(partition.topic, partition.partition);
+    throw new BarnabasError('INVALID_REQUEST', `${name} is not assigned: assign it first`);
+  }
+
+  #checkGroup(): void {
+    if (this.#options.groupId !== '') return;
+    throw new BarnabasError('INVALID_GROUP_ID', 'this consumer has no group: give it the option groupId');
   }
 
   #checkOpen(): void {
     if (this.#isClosed) throw new BarnabasError('INVALID_REQUEST', 'the consumer is closed');
-  }
-}
-
-function decoded(assigned: AssignedPartition, batch: ConsumerBatch): readonly BatchRecord[] {
-  try {
-    return batch.records;
-  } catch (error) {
-    throw unreadable(assigned, error);
   }
 }

@@ -11,11 +11,24 @@ import {
   MAX_MESSAGE_BYTES,
   oneOf,
   resolveOptions,
+  such,
   text,
 } from './option-table.js';
-import type { OptionTable } from './option-table.js';
+import type { OptionTable, OptionType } from './option-table.js';
 
 export interface ConsumerOptions {
+  /** The group whose partitions this consumer shares, and whose offsets it commits. Needed for `subscribe` and commits. Default none (group.id). */
+  readonly groupId?: string;
+  /** Makes the consumer a static member: stopped and started again within the session timeout, nothing moves. Unique in the group. Default none (group.instance.id). */
+  readonly groupInstanceId?: string;
+  /** Which of the group's assignors this member prefers: `uniform` or `range`. Default the group's (group.remote.assignor). */
+  readonly groupRemoteAssignor?: string;
+  /** Commit by itself what is done with. Only with a group id. Default true (enable.auto.commit). */
+  readonly enableAutoCommit?: boolean;
+  /** How often. ms, default 5,000 (auto.commit.interval.ms). */
+  readonly autoCommitIntervalMs?: number;
+  /** How long the application may take between two records (or batches) before the consumer leaves the group, and how long it may take to let partitions go. ms, default 300,000 (max.poll.interval.ms). */
+  readonly maxPollIntervalMs?: number;
   /** `read_uncommitted`, or `read_committed`: nothing of transactions that are open. Default `read_uncommitted` (isolation.level). */
   readonly isolationLevel?: 'read_uncommitted' | 'read_committed';
   /** Where to go when there is no position or it is outside of the log: `earliest`, `latest`, or `none` for an error. Default `latest` (auto.offset.reset). */
@@ -42,7 +55,19 @@ export interface ConsumerOptions {
 
 export type ResolvedConsumerOptions = Readonly<Required<ConsumerOptions>>;
 
+const MAX_ID_LENGTH = 255;
+
+function id(allowed: string): OptionType<string> {
+  return such(allowed, (value) => typeof value === 'string' && value.length <= MAX_ID_LENGTH);
+}
+
 export const CONSUMER_OPTIONS: OptionTable<Required<ConsumerOptions>> = {
+  groupId: { kafka: 'group.id', type: id('a text of at most 255 characters'), default: '' },
+  groupInstanceId: { kafka: 'group.instance.id', type: id('a text of at most 255 characters'), default: '' },
+  groupRemoteAssignor: { kafka: 'group.remote.assignor', type: text, default: '' },
+  enableAutoCommit: { kafka: 'enable.auto.commit', type: flag, default: true },
+  autoCommitIntervalMs: { kafka: 'auto.commit.interval.ms', type: integer(1), default: 5_000 },
+  maxPollIntervalMs: { kafka: 'max.poll.interval.ms', type: integer(1), default: 300_000 },
   isolationLevel: {
     kafka: 'isolation.level',
     type: oneOf('read_uncommitted', 'read_committed'),
