@@ -146,6 +146,8 @@ export class GroupConsumer {
   async #begin(assigned: AssignedPartition, error: BarnabasError | undefined): Promise<void> {
     const { reading, options } = this.#parts;
     const { generation } = assigned;
+    // Nobody else has asked for its leader where the position needs no looking up.
+    await reading.know(assigned);
     assigned.unsuspend();
     if (assigned.isGone) return;
     if (assigned.position >= 0) {

@@ -308,6 +308,19 @@ export class Reading {
     this.changed();
   }
 
+  /** Has metadata of the partition's topic asked for and watched; without it nothing is fetched. */
+  async know(assigned: AssignedPartition): Promise<void> {
+    const { generation, topic } = assigned;
+    const { view } = this.#router;
+    if (view.topic(topic) !== undefined) return;
+    const { defaultApiTimeoutMs: timeoutMs } = this.#options;
+    try {
+      await view.ensureTopic(topic, { timeoutMs, allowAutoTopicCreation: false });
+    } catch (error) {
+      if (assigned.generation === generation) this.failPartition(assigned, toBarnabasError(error));
+    }
+  }
+
   /** Undefined where it cannot be told: whoever reads next hears why. */
   async findStart(assigned: AssignedPartition, position: 'earliest' | 'latest'): Promise<number | undefined> {
     const { generation, topic, partition } = assigned;

@@ -334,7 +334,7 @@ test('whatever happens, partitions have one owner, and in the end all have one',
       life.run(250);
       moves += life.moves;
     }),
-    { numRuns: 40 },
+    { numRuns: Number(process.env['RUNS'] ?? 40) },
   );
   expect(moves).toBeGreaterThan(400);
 });
