@@ -47,7 +47,7 @@ export { Consumer } from './consumer/consumer.js';
 export type { ConsumerGroupMetadata } from './consumer/consumer.js';
 export type { OffsetAndMetadata, OffsetCommitCallback } from './consumer/commits.js';
 export type { BatchHandler, HandlerContext, RecordHandler, RunOptions } from './consumer/run-options.js';
-export type { RebalanceListener, TopicSelection } from './consumer/subscription.js';
+export type { RebalanceListener, SubscribedTopics } from './consumer/subscription.js';
 export { ConsumerBatch } from './consumer/consumer-batch.js';
 export type { BatchRecord } from './consumer/consumer-batch.js';
 export { listOffsets } from './consumer/list-offsets.js';

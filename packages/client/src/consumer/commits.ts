@@ -33,10 +33,7 @@ export interface OffsetAndMetadata extends TopicPartition {
 }
 
 /** Told what became of an asynchronous commit: the error is undefined where it was done. */
-export type OffsetCommitCallback = (
-  error: BarnabasError | undefined,
-  offsets: readonly OffsetAndMetadata[],
-) => void;
+export type OffsetCommitCallback = (error: BarnabasError | undefined, offsets: readonly OffsetAndMetadata[]) => void;
 
 export interface CommitsPorts {
   /** Throws where there is no group id, or the membership is over. */
@@ -120,11 +117,7 @@ export class Commits {
   }
 
   /** Commits what is done with of these, if that is to happen by itself. Failures are logged: what follows cannot wait for them. */
-  async commitDone(
-    partitions: readonly AssignedPartition[],
-    timeoutMs?: number,
-    committer?: Committer,
-  ): Promise<void> {
+  async commitDone(partitions: readonly AssignedPartition[], timeoutMs?: number, committer?: Committer): Promise<void> {
     if (!this.isAutomatic) return;
     const entries = partitions.map((assigned) => entryOf(assigned, assigned.done)).filter(isNews);
     try {

@@ -29,7 +29,7 @@ import { resolveRunOptions } from './run-options.js';
 import type { RunOptions } from './run-options.js';
 import { startOffsets } from './start-positions.js';
 import { toSubscription } from './subscription.js';
-import type { RebalanceListener, TopicSelection } from './subscription.js';
+import type { RebalanceListener, SubscribedTopics } from './subscription.js';
 
 /** Who this consumer is in its group. */
 export interface ConsumerGroupMetadata {
@@ -79,9 +79,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       find: (partition) => reading.find(partition),
       partitions: () => reading.partitions,
       position: (assigned) =>
-        this.#run === undefined
-          ? { offset: assigned.position, leaderEpoch: assigned.positionEpoch }
-          : assigned.done,
+        this.#run === undefined ? { offset: assigned.position, leaderEpoch: assigned.positionEpoch } : assigned.done,
     });
     const activity = () => this.#run?.activity ?? { turn: this.#turn, isWaiting: this.#isWaiting };
     this.#group = new GroupConsumer({ router, options, clientId, reading, commits: this.#commits, activity });
@@ -98,7 +96,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * Shares the partitions of these topics with the other members of the group, from when records are first
    * asked for. Replaces the subscription before. Needs a group id; not together with `assign`.
    */
-  subscribe(topics: TopicSelection, listener: RebalanceListener = {}): void {
+  subscribe(topics: SubscribedTopics, listener: RebalanceListener = {}): void {
     this.#checkOpen();
     this.#checkGroup();
     const isAssigned = !this.#group.isSubscribed && this.#reading.partitions.length > 0;

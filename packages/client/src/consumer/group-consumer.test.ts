@@ -91,7 +91,12 @@ class Reader {
   ) {
     if (isSubscribing) {
       const note = (what: string) => (partitions: readonly { partition: number }[]) => {
-        this.told.push(`${what} ${partitions.map(({ partition }) => partition).sort().join('')}`);
+        this.told.push(
+          `${what} ${partitions
+            .map(({ partition }) => partition)
+            .sort()
+            .join('')}`,
+        );
       };
       consumer.subscribe('t', { onAssigned: note('+'), onRevoked: note('-'), onLost: note('!') });
     }
@@ -294,7 +299,9 @@ describe('commits of the application', () => {
     const [back] = await harness.run(one.committed([{ topic: 't', partition: 0 }]));
     expect(back).toEqual({ topic: 't', partition: 0, offset: 2, leaderEpoch: 0, metadata: 'half' });
     const told: unknown[] = [];
-    one.commitAsync([{ topic: 't', partition: 0, offset: 4 }], (error, offsets) => told.push(error, offsets[0]?.offset));
+    one.commitAsync([{ topic: 't', partition: 0, offset: 4 }], (error, offsets) =>
+      told.push(error, offsets[0]?.offset),
+    );
     one.commitAsync(undefined, (error) => told.push(error));
     await until(() => told.length === 3);
     expect([told, committed(0)]).toEqual([[undefined, 4, undefined], 5]);
@@ -467,7 +474,9 @@ describe('a membership that is lost', () => {
 
   test('for good ends the loop with the reason; a new subscription may do better', async () => {
     start();
-    harness.cluster.intercept(times(1, onMethod('ConsumerGroupHeartbeat', { kind: 'error', error: 'GROUP_AUTHORIZATION_FAILED' })));
+    harness.cluster.intercept(
+      times(1, onMethod('ConsumerGroupHeartbeat', { kind: 'error', error: 'GROUP_AUTHORIZATION_FAILED' })),
+    );
     const one = new Reader(consumer());
     await until(() => one.failure !== undefined);
     expect((one.failure as BarnabasError).errorName).toBe('GROUP_AUTHORIZATION_FAILED');
@@ -566,7 +575,8 @@ describe('at the door', () => {
     await until(() => one.failure !== undefined);
     expect(one.failure).toMatchObject({ errorName: 'OFFSET_OUT_OF_RANGE' });
     const { consumer: stopped } = one;
-    for (const { topic, partition } of stopped.assignment()) stopped.seek({ topic, partition }, partition === 0 ? 1 : 0);
+    for (const { topic, partition } of stopped.assignment())
+      stopped.seek({ topic, partition }, partition === 0 ? 1 : 0);
     const again = new Reader(stopped, undefined, false);
     await until(() => again.records.length === 2);
   });
@@ -591,7 +601,9 @@ describe('at the door', () => {
     const two = consumer();
     await harness.run(two.assign([{ topic: 't', partition: 0, position: 'earliest' }]));
     expect(() => two.subscribe('t')).toThrow('assign([]) before subscribe');
-    expect(() => harness.client.consumer({ sessionTimeoutMs: 1 } as ConsumerOptions)).toThrow('unknown consumer option');
+    expect(() => harness.client.consumer({ sessionTimeoutMs: 1 } as ConsumerOptions)).toThrow(
+      'unknown consumer option',
+    );
   });
 });
 

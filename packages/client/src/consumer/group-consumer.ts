@@ -173,19 +173,22 @@ export class GroupConsumer {
     const deadlineMs = this.#now() + graceMs;
     // What is not done by then goes all the same; whoever works on it is told by its signal.
     const timer = router.environment.timers.after(graceMs, () => reading.remove(revoked));
-    this.#enqueue(async () => {
-      await this.#whenIdle(revoked, deadlineMs);
-      const left = revoked.filter(({ isGone }) => !isGone);
-      if (left.length > 0) await this.#listener.onRevoked?.(left.map(nameOf));
-      await commits.commitDone(
-        revoked.filter(({ isGone }) => !isGone),
-        Math.max(1, deadlineMs - this.#now()),
-      );
-    }, () => {
-      timer.cancel();
-      reading.remove(revoked);
-      membership.released(partitions);
-    });
+    this.#enqueue(
+      async () => {
+        await this.#whenIdle(revoked, deadlineMs);
+        const left = revoked.filter(({ isGone }) => !isGone);
+        if (left.length > 0) await this.#listener.onRevoked?.(left.map(nameOf));
+        await commits.commitDone(
+          revoked.filter(({ isGone }) => !isGone),
+          Math.max(1, deadlineMs - this.#now()),
+        );
+      },
+      () => {
+        timer.cancel();
+        reading.remove(revoked);
+        membership.released(partitions);
+      },
+    );
   }
 
   #onLost(error: BarnabasError): void {
@@ -227,11 +230,15 @@ export class GroupConsumer {
     const { reading, commits, options, router } = this.#parts;
     const membership = this.#membership;
     if (membership === undefined) return;
-    router.environment.logger.warn('the application has not come back for max.poll.interval.ms: its consumer leaves the group', {
-      group: options.groupId,
-      maxPollIntervalMs: options.maxPollIntervalMs,
-      action: 'make handling shorter, take fewer records at a time, or raise maxPollIntervalMs; it joins again when the application comes back',
-    });
+    router.environment.logger.warn(
+      'the application has not come back for max.poll.interval.ms: its consumer leaves the group',
+      {
+        group: options.groupId,
+        maxPollIntervalMs: options.maxPollIntervalMs,
+        action:
+          'make handling shorter, take fewer records at a time, or raise maxPollIntervalMs; it joins again when the application comes back',
+      },
+    );
     const partitions = reading.partitions;
     for (const assigned of partitions) assigned.suspend();
     this.#membership = undefined;

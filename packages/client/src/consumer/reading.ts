@@ -5,7 +5,8 @@
  * Whatever is fetched ahead stays within fetch.max.bytes: leaders get credit for as much as has been taken.
  * Positions move when things are handed out. Does not know of groups and commits; whoever assigns does.
  */
-import { BarnabasError, toBarnabasError, v1 } from '@barnabas/protocol';
+import type { BarnabasError } from '@barnabas/protocol';
+import { toBarnabasError, v1 } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import { FetchSession } from '../fetch/fetch-session.js';
 import type { FetchedData } from '../fetch/partition-fetcher.js';

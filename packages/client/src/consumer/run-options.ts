@@ -55,7 +55,10 @@ export function resolveRunOptions(given: RunOptions): ResolvedRunOptions {
     throw new BarnabasError('INVALID_CONFIG', 'run takes one handler: eachRecord or eachBatch');
   }
   if (eachBatch !== undefined && orderBy === 'key') {
-    throw new BarnabasError('INVALID_CONFIG', 'run option orderBy must be partition with eachBatch: a batch holds many keys');
+    throw new BarnabasError(
+      'INVALID_CONFIG',
+      'run option orderBy must be partition with eachBatch: a batch holds many keys',
+    );
   }
   return options;
 }

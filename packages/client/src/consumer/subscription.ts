@@ -19,7 +19,7 @@ export interface RebalanceListener {
  * Topics: names, or a pattern that whole names must match, as text or as a regular expression without flags.
  * The coordinator matches it, in the part of RE2 that names need; internal topics never match.
  */
-export type TopicSelection = string | readonly string[] | RegExp | { readonly pattern: string | RegExp };
+export type SubscribedTopics = string | readonly string[] | RegExp | { readonly pattern: string | RegExp };
 
 export interface Subscription {
   readonly topics: readonly string[];
@@ -30,7 +30,7 @@ export interface Subscription {
 
 export const NO_SUBSCRIPTION: Subscription = Object.freeze({ topics: [], pattern: '', listener: {} });
 
-export function toSubscription(selection: TopicSelection, listener: RebalanceListener): Subscription {
+export function toSubscription(selection: SubscribedTopics, listener: RebalanceListener): Subscription {
   if (typeof selection === 'string') return named([selection], listener);
   if (selection instanceof RegExp) return matching(selection, listener);
   if ('pattern' in selection) return matching(selection.pattern, listener);
@@ -40,12 +40,18 @@ export function toSubscription(selection: TopicSelection, listener: RebalanceLis
 function named(topics: readonly string[], listener: RebalanceListener): Subscription {
   const isNames = Array.isArray(topics) && topics.every((topic) => typeof topic === 'string' && topic !== '');
   if (isNames && topics.length > 0) return { topics: [...new Set(topics)], pattern: '', listener };
-  throw new BarnabasError('INVALID_REQUEST', 'subscribe takes at least one topic name, or a pattern; unsubscribe ends a subscription');
+  throw new BarnabasError(
+    'INVALID_REQUEST',
+    'subscribe takes at least one topic name, or a pattern; unsubscribe ends a subscription',
+  );
 }
 
 function matching(pattern: string | RegExp, listener: RebalanceListener): Subscription {
   if (pattern instanceof RegExp && pattern.flags !== '') {
-    throw new BarnabasError('INVALID_REGULAR_EXPRESSION', `a pattern of topics has no flags: /${pattern.source}/${pattern.flags}`);
+    throw new BarnabasError(
+      'INVALID_REGULAR_EXPRESSION',
+      `a pattern of topics has no flags: /${pattern.source}/${pattern.flags}`,
+    );
   }
   const source = pattern instanceof RegExp ? pattern.source : pattern;
   if (typeof source === 'string' && source !== '') return { topics: [], pattern: source, listener };

@@ -127,6 +127,7 @@ class Life {
       }
       // The client works on what the new node says; the old one goes on by itself.
       node.working.clear();
+      node.resumed.clear();
       node.toRelease.clear();
       node.isRemoved = true;
       node.resumedElsewhere = memberId;
