@@ -60,7 +60,7 @@ export class Nodes {
     await node?.stop(graceMs);
   }
 
-  client(node: RunningNode, options: Omit<ClientOptions, 'bootstrap'> = {}): BarnabasClient {
+  client(node: Pick<RunningNode, 'bootstrap'>, options: Omit<ClientOptions, 'bootstrap'> = {}): BarnabasClient {
     const client = new BarnabasClient({ bootstrap: node.bootstrap ?? '', ...options });
     this.#clients.add(client);
     return client;

@@ -274,6 +274,11 @@ class Life {
   #heal(): void {
     if (this.#alive().length === 0) this.#arrive();
     this.#settle();
+    // Nodes whose client has gone elsewhere notice that their connection is dead.
+    for (const node of this.#nodes.filter((one) => one.member.identity.memberId === one.resumedElsewhere)) {
+      node.member.abandon();
+      node.isOver = true;
+    }
     // Nodes of which the group hears nothing more.
     const alive = new Set(this.#alive().map(({ member }) => member.identity.memberId));
     for (const id of [...this.#group.members.keys()]) if (!alive.has(id)) this.#group.remove(id);
