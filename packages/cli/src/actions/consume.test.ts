@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { BarnabasClient } from '@barnabas/client';
+import { systemTimers } from '@barnabas/common/node';
 import { FakeCluster } from '@barnabas/client/testing';
 import { run } from '../test-kit/captured-terminal.js';
 import type { RunOptions } from '../test-kit/captured-terminal.js';
 
 let cluster: FakeCluster;
 beforeEach(() => {
-  cluster = new FakeCluster({ brokers: 2, topics: { t: 1, three: 3, empty: 2 } });
+  // With timers members hear at once of what moves.
+  cluster = new FakeCluster({ brokers: 2, topics: { t: 1, three: 3, empty: 2 }, timers: systemTimers });
 });
 afterEach(() => cluster.close());
 
@@ -128,3 +130,74 @@ test('an offset outside of the log is an error', async () => {
     err: 'barnabas: --offset needs --partition: topic three has 3 partitions, each with offsets of its own\n',
   });
 });
+
+describe('--group', () => {
+  const committed = (topic: string, partition = 0) => cluster.groups.committed('g', topic, partition);
+  const printed = (out: string) => out.split('\n').filter((line) => line !== '');
+
+  test('goes on where the group has committed, and commits what is printed and no more', async () => {
+    await fill('t', ['0', '1', '2', '3', '4']);
+    const member = ['t', '--group', 'g', '--from-beginning', '--max-messages'];
+    const first = await consume([...member, '2']);
+    expect([first.code, first.out]).toEqual([0, '0\n1\n']);
+    expect(first.err).toMatch(/^assigned t-0\n/);
+    expect(committed('t')).toBe(2);
+    expect(cluster.groups.group('g').members.size).toBe(0);
+    expect((await consume([...member, '3'])).out).toBe('2\n3\n4\n');
+    expect(committed('t')).toBe(5);
+    const nothing = await consume(['t', '--group', 'g', '--from-beginning', '--timeout-ms', '200']);
+    expect([nothing.code, nothing.out]).toEqual([0, '']);
+  });
+
+  test('of two members each has its part, until one goes', async () => {
+    const interruptions = [new AbortController(), new AbortController()];
+    const outputs = interruptions.map(() => new PassThrough());
+    const texts = outputs.map((output) => {
+      const text: string[] = [];
+      output.on('data', (chunk: Buffer) => text.push(...printed(chunk.toString())));
+      return text;
+    });
+    const members = interruptions.map(({ signal }, index) =>
+      consume(['three', '--group', 'g', '--from-beginning', '--format', '%v\\n'], {
+        interrupted: signal,
+        ...{ stdout: outputs[index] as PassThrough },
+      }),
+    );
+    const owners = () => cluster.groups.group('g').owners();
+    await until(() => owners().size === 3 && new Set(owners().values()).size === 2);
+    await Promise.all([0, 1, 2].map((partition) => fill('three', [`p${partition}`], partition)));
+    await until(() => texts.flat().length === 3);
+    expect(texts.flat().sort()).toEqual(['p0', 'p1', 'p2']);
+    expect(texts.map(({ length }) => length).sort()).toEqual([1, 2]);
+    interruptions[0]?.abort();
+    const left = await members[0];
+    expect([left?.code, left?.err]).toEqual([0, expect.stringMatching(/^assigned three-/)]);
+    await until(() => new Set(owners().values()).size === 1 && owners().size === 3);
+    interruptions[1]?.abort();
+    expect((await members[1])?.code).toBe(0);
+    expect([0, 1, 2].map((partition) => committed('three', partition))).toEqual([1, 1, 1]);
+  });
+
+  test('what a reader that went away did not take is not committed', async () => {
+    await fill('t', ['0', '1']);
+    const stdout = new PassThrough();
+    stdout.destroy();
+    expect((await consume(['t', '--group', 'g', '--from-beginning'], { stdout })).code).toBe(0);
+    expect(committed('t')).not.toBe(2);
+    expect((await consume(['t', '--group', 'g', '--from-beginning', '--max-messages', '2'])).out).toBe('0\n1\n');
+  });
+
+  test.each([['--partition', '0'], ['--offset', '0'], ['--exit-at-end']])('does not go with %s', async (...flags) => {
+    const { code, err } = await consume(['t', '--group', 'g', ...flags]);
+    expect([code, err]).toEqual([2, expect.stringContaining('cannot be used with')]);
+  });
+
+  test('--group-instance-id needs a group; a topic that is not there is an error', async () => {
+    expect((await consume(['t', '--group-instance-id', 'i'])).code).toBe(2);
+    expect((await consume(['none', '--group', 'g'])).err).toContain('[UNKNOWN_TOPIC_OR_PARTITION]');
+  });
+});
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -2,7 +2,7 @@
  * `barnabas consume TOPIC`: prints records until told to stop: by a count, by silence, by the end of
  * what is there, by Ctrl-C, or by a reader that goes away. All of these are successes.
  */
-import type { BarnabasClient, Consumer, ConsumerBatch, Position } from '@barnabas/client';
+import type { BarnabasClient, Consumer, ConsumerBatch, Position, TopicPartition } from '@barnabas/client';
 import type { Action, CommandContext } from '../command-context.js';
 import { CliError, UsageError } from '../errors.js';
 import type { ByteOutput } from '../terminal/byte-output.js';
@@ -17,6 +17,8 @@ interface ConsumeFlags {
   readonly timeoutMs?: number;
   readonly exitAtEnd?: boolean;
   readonly format?: string;
+  readonly group?: string;
+  readonly groupInstanceId?: string;
   readonly isolationLevel: 'read_uncommitted' | 'read_committed';
 }
 
@@ -29,11 +31,16 @@ export const consume: Action<ConsumeFlags> = async (context, [topic = ''], flags
         `--offset needs --partition: topic ${topic} has ${partitions.length} partitions, each with offsets of its own`,
       );
     }
-    const autoOffsetReset = resetOf(flags);
-    const consumer = client.consumer({ isolationLevel: flags.isolationLevel, autoOffsetReset });
+    if (flags.groupInstanceId !== undefined && flags.group === undefined) {
+      throw new UsageError('--group-instance-id goes with --group ID');
+    }
+    const { isolationLevel, group: groupId = '', groupInstanceId = '' } = flags;
+    const consumer = client.consumer({ isolationLevel, autoOffsetReset: resetOf(flags), groupId, groupInstanceId });
     const ending = new Ending(context, consumer, flags.timeoutMs);
     try {
-      await print(context, consumer, writer, { topic, partitions, flags, ending });
+      const reading = { topic, partitions, flags, ending };
+      if (flags.group === undefined) await print(context, consumer, writer, reading);
+      else await printAsMember(context, consumer, writer, reading);
     } finally {
       ending.cancel();
       await consumer.close();
@@ -67,6 +74,42 @@ async function print(
     if (printer.isDone || unread?.isEmpty() === true) return;
     if (output.full) await output.drained();
   }
+}
+
+/**
+ * As a member of a group, which commits what was handed out before: so a batch counts as read only when
+ * standard output has taken all that is to be printed of it.
+ */
+async function printAsMember(
+  { output, note }: CommandContext,
+  consumer: Consumer,
+  writer: RecordWriter,
+  { topic, flags, ending }: Reading,
+): Promise<void> {
+  const say = (what: string) => (partitions: readonly TopicPartition[]) => note(`${what} ${namesOf(partitions)}`);
+  consumer.subscribe(topic, { onAssigned: say('assigned'), onRevoked: say('revoked'), onLost: say('lost') });
+  const printer = new Printer(output, writer, flags.maxMessages);
+  for await (const batch of consumer.batches()) {
+    ending.postpone();
+    const printedTo = printer.print(batch);
+    await output.flush();
+    const isTaken = !output.closed.aborted;
+    if (isTaken && !printer.isDone) continue;
+    // The group goes on with the first record that nobody has seen.
+    const { partition } = batch;
+    const isOwned = consumer.assignment().some((one) => one.topic === batch.topic && one.partition === partition);
+    if (isOwned) consumer.seek({ topic: batch.topic, partition }, isTaken ? printedTo : startOf(batch));
+    return;
+  }
+}
+
+function startOf(batch: ConsumerBatch): number {
+  const [first] = batch;
+  return first?.offset ?? batch.nextOffset;
+}
+
+function namesOf(partitions: readonly TopicPartition[]): string {
+  return partitions.map(({ topic, partition }) => `${topic}-${partition}`).join(' ');
 }
 
 function recordWriter(context: CommandContext, format: string | undefined): RecordWriter {
@@ -121,12 +164,22 @@ class Printer {
     return this.#printed >= this.max;
   }
 
-  print(batch: ConsumerBatch): void {
+  /** Returns the offset behind what it has printed. */
+  print(batch: ConsumerBatch): number {
+    let printedTo = batch.nextOffset;
     for (const record of batch) {
-      if (this.isDone) break;
+      if (this.isDone) {
+        printedTo = record.offset;
+        break;
+      }
       this.writer(record, this.output, batch);
       this.#printed += 1;
     }
+    this.#push();
+    return printedTo;
+  }
+
+  #push(): void {
     if (this.#pushScheduled) return;
     this.#pushScheduled = true;
     setImmediate(() => {

@@ -9,11 +9,18 @@ export function addConsumeCommand(program: Command, run: Run): void {
     .command('consume')
     .description('print the records of a topic, from now on unless told otherwise')
     .argument('<topic>')
-    .option('--from-beginning', 'begin with the oldest record')
+    .option('--from-beginning', 'begin with the oldest record; with --group where nothing is committed')
     .addOption(
       new Option('-o, --offset <n>', 'begin at this offset').argParser(wholeNumber(0)).conflicts('fromBeginning'),
     )
     .option('-p, --partition <n>', 'only this partition (default: all)', wholeNumber(0, 2 ** 31 - 1))
+    .addOption(
+      new Option(
+        '-g, --group <id>',
+        'as a member of this group: go on where it has committed, commit what is printed',
+      ).conflicts(['partition', 'offset', 'exitAtEnd']),
+    )
+    .option('--group-instance-id <id>', 'a static member: nothing moves while it is away for less than a session')
     .option('-n, --max-messages <n>', 'end after this many records', wholeNumber(1))
     .option('--timeout-ms <ms>', 'end when no record came for this long', wholeNumber(1))
     .option('-e, --exit-at-end', 'end at the records that are there now')

@@ -329,9 +329,10 @@ export class FakeGroup {
   #retarget(): void {
     this.epoch++;
     const before = this.#target;
-    const counts = new Map([...this.members.keys()].map((id) => [id, 0]));
+    const members = [...this.members.values()];
+    const counts = new Map(members.map(({ id }) => [id, 0]));
     const target = new Map<string, string>();
-    const all = this.#topics();
+    const all = this.#topics().filter(({ topic }) => members.some((member) => subscribes(member, topic)));
     const give = (key: string, id: string): void => {
       target.set(key, id);
       counts.set(id, (counts.get(id) ?? 0) + 1);
