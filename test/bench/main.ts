@@ -2,7 +2,7 @@
  * `npm run bench`: in one run, what this machine can do at best and what Barnabas does on it. Prints
  * a table and writes JSON (`--json FILE`, default bench.json in the temporary directory).
  *
- * `--only log`, `--only controller` or `--only replication` measures one part.
+ * `--only log`, `--only controller`, `--only replication` or `--only groups` measures one part.
  *
  * `--short` moves a tenth of the data: for CI, where only that it runs is of interest. Figures are
  * ratios within the run; a machine's absolute numbers drift. `--check` ends with 1 where a goal is
@@ -24,6 +24,7 @@ import {
   rawSyncs,
   snapshotOf,
 } from './controller.js';
+import { GroupSubject } from './groups.js';
 import { LocalLeader } from './local-leader.js';
 import { MiB } from './measure.js';
 import { catchUp, idlePartitions, replicas } from './replication.js';
@@ -85,6 +86,7 @@ async function main(): Promise<number> {
     if (measures('log')) await log(directory, bytes, scale);
     if (measures('controller')) await controllers(directory, scale);
     if (measures('replication')) await replication(directory, bytes, scale);
+    if (measures('groups')) await groups(directory, scale);
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });
   }
@@ -196,6 +198,46 @@ async function replication(directory: string, bytes: number, scale: number): Pro
       unit: 'MiB',
       note: each,
     });
+  }
+}
+
+async function groups(directory: string, scale: number): Promise<void> {
+  console.error('group coordinators in an all-in-one process, members in this one');
+  const subject = await GroupSubject.start(directory);
+  try {
+    await coordinators(subject, scale);
+  } finally {
+    await subject.stop();
+  }
+}
+
+async function coordinators(subject: GroupSubject, scale: number): Promise<void> {
+  const moved = await subject.rebalance(Math.max(10, 100 * scale), Math.max(100, 1000 * scale));
+  const what = `${moved.members} members, ${moved.partitions.toLocaleString('en')} partitions`;
+  add({ name: `${what}: all join at once`, value: moved.allJoinMs, unit: 'ms' });
+  add({
+    name: `${what}: one more joins`,
+    value: moved.oneMoreMs,
+    unit: 'ms',
+    note: `until all have what they shall have; ${moved.oneMoreCpuMs.toFixed(0)} ms of the server's CPU`,
+    goal: atMost(moved.oneMoreMs, 1000, '1,000 ms'),
+  });
+  add({ name: `${what}: one leaves`, value: moved.oneLessMs, unit: 'ms' });
+
+  const many = await subject.manyGroups(Math.max(50, 1000 * scale), Math.max(1, 10 * scale));
+  const groupCount = many.groups.toLocaleString('en');
+  const memory = many.memoryBytes / MiB;
+  const each = `${(many.memoryBytes / many.groups / 1024).toFixed(1)} KiB a group, a waiting call each`;
+  add({ name: `${groupCount} groups of one member, memory`, value: memory, unit: 'MiB', note: each });
+  add({ name: `${groupCount} members waiting for news`, value: many.waitingCores, unit: 'cores' });
+  const calls = [
+    ['calls that do nothing', many.emptyCallsPerSecond, many.emptyCallMicros],
+    ['heartbeats', many.heartbeatsPerSecond, many.heartbeatMicros],
+    ['commits of one offset, fsync per write', many.commitsPerSecond, many.commitMicros],
+  ] as const;
+  for (const [name, perSecond, micros] of calls) {
+    const against = `${(perSecond / many.emptyCallsPerSecond).toFixed(2)} × a call that does nothing`;
+    add({ name, value: perSecond, unit: '/s', note: `${micros.toFixed(0)} µs of the server's CPU each; ${against}` });
   }
 }
 

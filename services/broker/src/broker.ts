@@ -206,8 +206,6 @@ class Broker implements Role {
 
   /** Ends what clients hold open, and sends the answers that are due: who serves the role need not wait for its clients. */
   async #drain(timeoutMs: number): Promise<void> {
-    // First: what groups decide now would not be appended any more.
-    this.#node?.groups.stop(stopping());
     const stable = this.#node?.drain();
     const answered = this.#streams.stop(stopping());
     this.#metadataService.stop();

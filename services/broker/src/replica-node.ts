@@ -5,7 +5,7 @@
 import type { LogManager, LogManagerOptions } from '@barnabas/log';
 import type { ImageChanges, MetadataSource } from '@barnabas/metadata';
 import type { ControllerClient } from '@barnabas/metadata/follower';
-import { CONSUMER_OFFSETS_TOPIC } from '@barnabas/protocol';
+import { BarnabasError, CONSUMER_OFFSETS_TOPIC } from '@barnabas/protocol';
 import { ByteBudget } from '@barnabas/rpc';
 import type { Environment } from '@barnabas/rpc';
 import type { BrokerConfig } from './config.js';
@@ -151,11 +151,14 @@ export class ReplicaNode {
 
   /** Takes no new entries; resolves when everything appended is stable, and so answered. */
   async drain(): Promise<void> {
+    // First: what groups decide from now on would not be appended.
+    this.groups.stop(stopping());
     this.driver.refuseProduce();
     await Promise.all(this.logs.logs().map((log) => log.whenStable().catch(() => undefined)));
   }
 
   async close(): Promise<void> {
+    this.groups.stop(stopping());
     await Promise.all([this.#retention.stop(), this.#cleaner.stop()]);
     this.leaderSide.stop();
     this.#followerSide.stop();
@@ -318,6 +321,10 @@ export class ReplicaNode {
       queuedRequestBytes: () => serving.budget.usedBytes,
     });
   }
+}
+
+function stopping(): BarnabasError {
+  return new BarnabasError('BROKER_NOT_AVAILABLE', 'this broker is stopping: refresh metadata and go on at another');
 }
 
 function logManagerOptions(

@@ -120,7 +120,7 @@ export class GroupCoordinator {
 
   /** Refuses everything from now on, and answers what waits. */
   stop(error: BarnabasError): void {
-    this.#stopped = error;
+    this.#stopped ??= error;
     this.#isServing = false;
     for (const shard of [...this.#shards.values()]) this.#drop(shard, error);
   }

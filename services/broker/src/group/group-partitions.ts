@@ -32,6 +32,13 @@ export function identified({ topic, topicId, partition }: v1.GroupPartition, ima
 /** A UUID, in either of its usual spellings. */
 const MAX_TOPIC_ID_LENGTH = 36;
 
+/** As it was asked for, with what was left out of name and id, where it is known. */
+export function completed(asked: v1.GroupPartition, image: MetadataImage): v1.GroupPartition {
+  const { topic, topicId, partition } = asked;
+  if (topicId !== '') return topic === '' ? named(asked, image) : asked;
+  return { topic, topicId: image.topics.named(topic)?.id ?? '', partition };
+}
+
 /** With name and id; the name is empty where the topic is gone. */
 export function named({ topicId, partition }: TopicPartitionId, image: MetadataImage): v1.GroupPartition {
   return { topic: image.topics.withId(topicId)?.name ?? '', topicId, partition };

@@ -2,11 +2,13 @@
  * LogService/DeleteRecords: raises log start offsets, durably, at once, on all replicas whose brokers serve.
  *
  * The call fails with INVALID_REQUEST for too many entries. Each entry has its own error: those of
- * leader-lookup.ts, OFFSET_OUT_OF_RANGE (above the high watermark, or below -1), KAFKA_STORAGE_ERROR,
- * REQUEST_TIMED_OUT (a replica has not followed in time; it will when it can).
+ * leader-lookup.ts, INVALID_TOPIC_EXCEPTION (an internal topic), OFFSET_OUT_OF_RANGE (above the high
+ * watermark, or below -1), KAFKA_STORAGE_ERROR, REQUEST_TIMED_OUT (a replica has not followed in time; it
+ * will when it can).
  * An offset below the log start changes nothing and is no error.
  */
 import { InvariantError } from '@barnabas/common';
+import { isInternalTopic } from '@barnabas/metadata';
 import { BarnabasError, errorToProto, toBarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import type { ReplicaPartition } from '../runtime/replica-driver.js';
@@ -33,6 +35,7 @@ async function cut(
   { lookup, driver }: PartitionAccess,
 ): Promise<v1.DeleteRecordsResult> {
   try {
+    if (isInternalTopic(topic)) throw internal(topic);
     const replica = lookup.partition(topic, partition);
     const log = await driver.openLog(replica);
     const before = checkedOffset(beforeOffset, replica);
@@ -54,4 +57,9 @@ function checkedOffset(beforeOffset: number, { topic, partition, highWatermark }
     `records of ${topic}-${partition} can be deleted up to its high watermark ${highWatermark}, not to ${beforeOffset}`,
     { topic, partition, beforeOffset, highWatermark },
   );
+}
+
+function internal(topic: string): BarnabasError {
+  const why = `topic ${topic} is internal: what is in it goes by compaction, and by the word of its coordinators`;
+  return new BarnabasError('INVALID_TOPIC_EXCEPTION', why, { topic });
 }

@@ -189,7 +189,7 @@ export class GroupShard {
       refreshTarget(plan, group.id, 'look', context);
       nudgeOthers(plan, group.id, undefined);
     }
-    this.#patterns.retain(this.#patternsInUse());
+    if (!concern.isNone) this.#patterns.retain(this.#patternsInUse());
     return plan.decide(undefined);
   }
 

@@ -11,7 +11,7 @@ import type { BarnabasError, v1 } from '@barnabas/protocol';
 import { checkGroupId, refusalOf } from '../../core/group/index.js';
 import type { CommitRequest, OffsetToCommit } from '../../core/group/index.js';
 import type { GroupCoordinator } from '../group-coordinator.js';
-import { identified } from '../group-partitions.js';
+import { completed, identified } from '../group-partitions.js';
 import { errorOf } from './errors.js';
 import { checkPartitionCount } from './limits.js';
 
@@ -25,13 +25,14 @@ export async function commitOffsets(
     checkGroupId(request.groupId);
     checkPartitionCount(request.offsets.length, 1);
     const runner = await coordinator.runnerFor(request.groupId);
-    const { offsets, errors } = toCommit(request.offsets, coordinator.image);
+    const { image } = coordinator;
+    const { offsets, errors } = toCommit(request.offsets, image);
     const commit = toRequest(request, offsets);
-    const outcomes = await runner.request((shard, now, image) => shard.commitOffsets(commit, now, image));
+    const outcomes = await runner.request((shard, now, newest) => shard.commitOffsets(commit, now, newest));
     let next = 0;
     const results = request.offsets.map(({ partition }, index): v1.CommittedOffsetResult => {
       const error = errors.get(index) ?? outcomes[next++]?.error;
-      return { partition, error: error && errorToProto(error) };
+      return { partition: partition && completed(partition, image), error: error && errorToProto(error) };
     });
     return { results, error: undefined };
   } catch (error) {

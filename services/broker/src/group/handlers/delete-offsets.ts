@@ -10,7 +10,7 @@ import type { BarnabasError, v1 } from '@barnabas/protocol';
 import { checkGroupId, refusalOf } from '../../core/group/index.js';
 import type { TopicPartitionId } from '../../core/group/index.js';
 import type { GroupCoordinator } from '../group-coordinator.js';
-import { identified } from '../group-partitions.js';
+import { completed, identified } from '../group-partitions.js';
 import { errorOf } from './errors.js';
 import { checkPartitionCount } from './limits.js';
 
@@ -22,20 +22,21 @@ export async function deleteOffsets(
     checkGroupId(groupId);
     checkPartitionCount(partitions.length, 1);
     const runner = await coordinator.runnerFor(groupId);
+    const { image } = coordinator;
     const ids: TopicPartitionId[] = [];
     const errors = new Map<number, BarnabasError>();
     for (const [index, partition] of partitions.entries()) {
       try {
-        ids.push(identified(partition, coordinator.image));
+        ids.push(identified(partition, image));
       } catch (error) {
         errors.set(index, refusalOf(error));
       }
     }
-    const outcomes = await runner.request((shard, _now, image) => shard.deleteOffsets(groupId, ids, image));
+    const outcomes = await runner.request((shard, _now, newest) => shard.deleteOffsets(groupId, ids, newest));
     let next = 0;
     const results = partitions.map((partition, index): v1.CommittedOffsetResult => {
       const error = errors.get(index) ?? outcomes[next++]?.error;
-      return { partition, error: error && errorToProto(error) };
+      return { partition: completed(partition, image), error: error && errorToProto(error) };
     });
     return { results, error: undefined };
   } catch (error) {

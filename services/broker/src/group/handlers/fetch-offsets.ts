@@ -11,7 +11,7 @@ import type { BarnabasError, v1 } from '@barnabas/protocol';
 import { checkGroupId, refusalOf } from '../../core/group/index.js';
 import type { FetchedOffset, TopicPartitionId } from '../../core/group/index.js';
 import type { GroupCoordinator } from '../group-coordinator.js';
-import { identified, named } from '../group-partitions.js';
+import { completed, identified, named } from '../group-partitions.js';
 import { errorOf } from './errors.js';
 import { checkPartitionCount } from './limits.js';
 
@@ -54,8 +54,7 @@ interface Asked {
 
 function asIdentified(partition: v1.GroupPartition, image: MetadataImage): Asked {
   try {
-    const id = identified(partition, image);
-    return { partition: { ...partition, topicId: id.topicId, topic: partition.topic || named(id, image).topic }, id };
+    return { partition: completed(partition, image), id: identified(partition, image) };
   } catch (error) {
     return { partition, error: refusalOf(error) };
   }
