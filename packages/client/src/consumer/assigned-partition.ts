@@ -141,7 +141,7 @@ export class AssignedPartition implements TopicPartition {
 
   end(): void {
     this.#working--;
-    if (this.#working > 0) return;
+    if (this.#working > 0 || this.#idleWaiters.length === 0) return;
     const waiters = this.#idleWaiters;
     this.#idleWaiters = [];
     for (const wake of waiters) wake();

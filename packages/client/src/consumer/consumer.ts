@@ -62,7 +62,9 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
   #isWaiting = false;
   #turn = 0;
   #run: HandlerRun | undefined;
+  /** Nothing more is read; listeners may still commit. */
   #isClosed = false;
+  #hasLeft = false;
   #closing: Promise<void> | undefined;
 
   /** Made by BarnabasClient.consumer. */
@@ -250,20 +252,20 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * STALE_MEMBER_EPOCH: the partitions are another's, who reads on from the last commit.
    */
   async commit(offsets?: readonly OffsetToCommit[]): Promise<void> {
-    this.#checkOpen();
+    this.#checkNotLeft();
     await this.#commits.commit(offsets);
   }
 
   /** The same without waiting. Commits are made in the order in which they are asked for. */
   commitAsync(offsets?: readonly OffsetToCommit[], callback?: OffsetCommitCallback): void {
-    this.#checkOpen();
+    this.#checkNotLeft();
     this.#checkGroup();
     this.#commits.commitAsync(offsets, callback);
   }
 
   /** What the group has committed of each partition; undefined where it has nothing. */
   async committed(partitions: readonly TopicPartition[]): Promise<readonly (OffsetAndMetadata | undefined)[]> {
-    this.#checkOpen();
+    this.#checkNotLeft();
     return this.#commits.committed(partitions);
   }
 
@@ -331,6 +333,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       await Promise.race([this.#commits.settled(), sleep(timers, leftMs())]);
       await this.#group.leave(leftMs());
     }
+    this.#hasLeft = true;
     this.#reading.close();
     this.#onClosed();
   }
@@ -427,5 +430,9 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
 
   #checkOpen(): void {
     if (this.#isClosed) throw new BarnabasError('INVALID_REQUEST', 'the consumer is closed');
+  }
+
+  #checkNotLeft(): void {
+    if (this.#hasLeft) throw new BarnabasError('INVALID_REQUEST', 'the consumer is closed');
   }
 }

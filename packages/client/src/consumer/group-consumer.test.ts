@@ -619,6 +619,18 @@ test('a consumer that is closed in the middle of a loop commits what was done an
   expect([reader.records.length, committed(0)]).toEqual([3, 2]);
 });
 
+test('what is revoked by closing may be committed by its listener', async () => {
+  start();
+  append(0, 5);
+  const one = consumer({ enableAutoCommit: false });
+  one.subscribe('t', { onRevoked: () => one.commit([{ topic: 't', partition: 0, offset: 4 }]) });
+  const reader = new Reader(one, undefined, false);
+  await until(() => reader.records.length === 5);
+  await harness.run(one.close());
+  expect(committed(0)).toBe(4);
+  await expect(one.commit()).rejects.toThrow('the consumer is closed');
+});
+
 test('closing takes no longer than it may', async () => {
   start();
   const one = new Reader(consumer());

@@ -137,7 +137,8 @@ export class GroupConsumer {
     reading.add(assigned);
     this.#enqueue(async () => {
       if (this.#membership !== membership) return;
-      await this.#listener.onAssigned?.(assigned.filter(({ isGone }) => !isGone).map(nameOf));
+      const owned = assigned.filter(({ isGone }) => !isGone).map(nameOf);
+      if (owned.length > 0) await this.#listener.onAssigned?.(owned);
       await Promise.all(assigned.map((one, index) => this.#begin(one, committed[index]?.error)));
     });
   }
