@@ -11,7 +11,7 @@ export class SubscribeMetrics {
   /** `role`: a broker and a gateway in one process are counted apart. */
   constructor(metrics: Metrics, role: 'broker' | 'gateway') {
     this.#metrics = metrics;
-    this.#prefix = `barnabas_${role}_subscribe`;
+    this.#prefix = role === 'gateway' ? 'barnabas_gateway_subscribe' : 'barnabas_subscribe';
     const counter = (name: string, help: string, label: string) =>
       metrics.counter({ name: `${this.#prefix}_${name}`, help, labels: [label] });
     this.#records = counter('pushed_records_total', 'Records pushed to members.', 'topic');

@@ -44,6 +44,12 @@ export interface SubscribeParts {
 const PARTITION_BYTES = 1024 * 1024;
 /** For the coordinator to hear that a member leaves. */
 const LEAVE_MS = 5_000;
+/**
+ * A client that cancels may look for a moment like one that closes: Node's HTTP/2 ends the sending side of a
+ * stream before it resets it. Two timers, so that a process that stood still reads in between what came.
+ */
+const RESET_MAY_FOLLOW_MS = 50;
+const TURNS_UNTIL_LEAVING = 2;
 /** A commit that is not answered by then is tried again, or its client told. */
 const COMMIT_MS = 30_000;
 
@@ -220,7 +226,8 @@ export class SubscribeSession {
         membership.enforceRebalance();
         return;
       case 'leave':
-        this.#leave(membership, effect.error);
+        if (effect.error === undefined) this.#leaveSoon(membership);
+        else this.#leave(membership, effect.error);
     }
   }
 
@@ -305,6 +312,16 @@ export class SubscribeSession {
     this.#timer = this.#parts.router.environment.timers.after(Math.max(0, deadlineMs - this.#now()), () => {
       this.#timer = undefined;
       this.#input(() => subscription.tick(this.#now()));
+    });
+  }
+
+  /** The client has closed: unless it turns out to have broken off, its member leaves. */
+  #leaveSoon(membership: Membership, turns = TURNS_UNTIL_LEAVING): void {
+    this.#stopFetching();
+    this.#parts.router.environment.timers.after(RESET_MAY_FOLLOW_MS, () => {
+      if (this.#isOver) return;
+      if (turns > 1) this.#leaveSoon(membership, turns - 1);
+      else this.#leave(membership, undefined);
     });
   }
 

@@ -4,7 +4,7 @@
  *
  * Start:  follow metadata -> know the cluster -> lock and open the log directory -> register -> be
  *         unfenced -> delete stray logs -> serve.
- * Stop:   ask for leave -> refuse new entries, end readers and watches, read no more of produce streams
+ * Stop:   end members' streams -> ask for leave -> refuse new entries, end readers and watches, read no more of produce streams
  *         -> everything appended is stable and answered -> break off the rest -> close logs.
  * A broken invariant anywhere, or a controller that refuses this broker for good, ends the role
  * (`failed`). A log that fails takes only its partition offline.
@@ -18,6 +18,8 @@ import { adminForwarder, createMetadataService } from '@barnabas/metadata/servic
 import type { MetadataService } from '@barnabas/metadata/service';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
+import { SubscribeMetrics, SubscribeService } from '@barnabas/subscribe';
+import { NodeRouting } from '@barnabas/subscribe/cluster';
 import { brokerConfigEntries } from './config.js';
 import type { BrokerConfig } from './config.js';
 import { groupService } from './group/group-service.js';
@@ -77,6 +79,9 @@ class Broker implements Role {
   readonly #metadataService: MetadataService;
   readonly #lifecycle: BrokerLifecycle;
   readonly #streams = new OpenStreams();
+  /** Where members' streams of this broker read and commit: at any broker of the cluster. */
+  readonly #routing: NodeRouting;
+  readonly #subscribe: SubscribeService;
   /** From the opening of the log directory on. */
   #node: ReplicaNode | undefined;
   #serves = false;
@@ -104,13 +109,28 @@ class Broker implements Role {
     // Replicas first: whoever hears of a leader here must find it.
     this.#follower.addPublisher(this.#publisher);
     this.#follower.addPublisher({ name: 'groups', publish: (changes) => this.#node?.metadataChanged(changes) });
+    this.#routing = new NodeRouting({
+      source,
+      controller: this.#controller,
+      connector,
+      environment: this.#environment,
+      requestTimeoutMs: config['request.timeout.ms'],
+    });
+    this.#subscribe = new SubscribeService({
+      router: this.#routing.router,
+      metrics: new SubscribeMetrics(metrics, 'broker'),
+      bufferBytes: config['barnabas.fetch.stream.buffer.bytes'],
+      maxMessageBytes: config['fetch.max.bytes'],
+      onFault: this.#fail,
+    });
+    this.#follower.addPublisher(this.#routing.view);
     this.#follower.addPublisher(this.#metadataService.publisher);
     options.observer?.onMetadata(source);
     this.#lifecycle = this.#makeLifecycle();
     const replicas = localReplicas({ brokerId: nodeId, driver: () => this.#node?.driver, clock });
     this.services = [
       logService(() => (this.#serves ? this.#node?.serving : undefined), this.#streams, clock, this.#fail),
-      groupService(() => (this.#serves ? this.#node?.groups : undefined), this.#fail),
+      groupService(() => (this.#serves ? this.#node?.groups : undefined), this.#fail, this.#subscribe.handler),
       this.#metadataService.registration,
       replicationService(() => (this.#serves ? this.#node?.leaderSide : undefined), this.#fail),
       adminForwarder({ source, controller: this.#controller, connector, broker: configured, replicas }),
@@ -191,12 +211,15 @@ class Broker implements Role {
   async #stop(graceMs: number): Promise<void> {
     const { logger } = this.#environment;
     logger.info('The broker stops', { graceMs });
+    // First: their clients resume elsewhere while this broker gives its leaderships away.
+    this.#subscribe.stop(stopping());
     if (this.#serves && this.options.config['controlled.shutdown.enable']) {
       await this.#lifecycle.leave(graceMs * LEAVE_SHARE);
     }
     await this.#drain(graceMs * DRAIN_SHARE);
     this.#serves = false;
     await this.#lifecycle.stop();
+    this.#routing.close();
     this.#follower.stop();
     // A start that is under way notices, and ends with what it was waiting for.
     await this.#starting?.catch(() => {});

@@ -90,6 +90,11 @@ export const brokerConfig = defineConfig(
       doc: 'The most bytes of batches in one message of a fetch stream, whatever the client asks for.',
     }),
 
+    'barnabas.fetch.stream.buffer.bytes': key(integer({ min: 65_536 }), {
+      default: 4 * MiB,
+      doc: 'What the broker holds for one Subscribe stream whose client does not read; each leader may add one message.',
+    }),
+
     // Replication.
     'replica.lag.time.max.ms': key(integer({ min: 1 }), {
       default: 30_000,

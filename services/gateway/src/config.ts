@@ -91,7 +91,7 @@ export const gatewayConfig = defineConfig(
     }),
     'barnabas.fetch.stream.buffer.bytes': key(integer({ min: 65_536 }), {
       default: 4 * MiB,
-      doc: 'What the gateway holds for one fetch or consume stream whose client does not read; each leader may add one message.',
+      doc: 'What the gateway holds for one fetch, consume or Subscribe stream whose client does not read; each leader may add one message.',
     }),
     'barnabas.fetch.max.stream.subscriptions': key(integer({ min: 1 }), {
       default: 10_000,

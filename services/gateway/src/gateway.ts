@@ -7,8 +7,8 @@
  *         is answered -> break off the rest.
  * A broken invariant, or controllers of another cluster, ends the role (`failed`).
  */
-import { BatchForwarder, ClusterRouter, CONNECTION_OPTIONS, NodePool, Producer } from '@barnabas/client';
-import type { Acks, ConnectionOptions } from '@barnabas/client';
+import { BatchForwarder, Producer } from '@barnabas/client';
+import type { Acks } from '@barnabas/client';
 import { deferred, InvariantError } from '@barnabas/common';
 import type { Deferred } from '@barnabas/common';
 import { ControllerClient, ControllerDirectory, MetadataFollower } from '@barnabas/metadata/follower';
@@ -18,7 +18,7 @@ import { BarnabasError, v1 } from '@barnabas/protocol';
 import { ByteBudget, service } from '@barnabas/rpc';
 import type { BoundAddress, Connector, Environment, Role, ServiceRegistration } from '@barnabas/rpc';
 import { ServedGroupService, SubscribeMetrics, SubscribeService } from '@barnabas/subscribe';
-import { FollowedView } from '@barnabas/subscribe/cluster';
+import { NodeRouting } from '@barnabas/subscribe/cluster';
 import type { GatewayConfig } from './config.js';
 import { groupRequests } from './group/group-requests.js';
 import { startHttpServer } from './http/http-server.js';
@@ -61,8 +61,7 @@ class GatewayRole implements Gateway {
   readonly #failure: Deferred<never> = deferred<never>();
   readonly #follower: MetadataFollower;
   readonly #metadataService: MetadataService;
-  readonly #pool: NodePool;
-  readonly #router: ClusterRouter;
+  readonly #routing: NodeRouting;
   readonly #forwarder: BatchForwarder;
   readonly #records: RecordAppender;
   readonly #budget: ByteBudget;
@@ -86,15 +85,18 @@ class GatewayRole implements Gateway {
     const controller = new ControllerClient({ connector, controllers, clock, timers, random, logger });
     this.#follower = new MetadataFollower({ connector, controllers, nodeId: -1, timers, random, logger });
     this.#metadataService = createMetadataService({ source: this.#follower, controllers, controller });
-    const view = new FollowedView({ source: this.#follower, controller });
+    this.#routing = new NodeRouting({
+      source: this.#follower,
+      controller,
+      connector,
+      environment,
+      requestTimeoutMs: config['request.timeout.ms'],
+    });
+    const { view, router } = this.#routing;
     this.#follower.addPublisher(view);
     this.#follower.addPublisher(this.#metadataService.publisher);
 
-    const connection = connectionOptions(config);
-    this.#pool = new NodePool({ bootstrap: [], connector, environment, options: connection });
-    view.feed(this.#pool);
-    this.#router = new ClusterRouter({ view, pool: this.#pool, environment, options: connection });
-    this.#forwarder = new BatchForwarder(this.#router, {
+    this.#forwarder = new BatchForwarder(router, {
       maxInFlight: MAX_IN_FLIGHT,
       maxRequestSize: MAX_FORWARD_BYTES,
       requestTimeoutMs: config['request.timeout.ms'],
@@ -109,7 +111,7 @@ class GatewayRole implements Gateway {
     this.#logService = new GatewayLogService({
       produce: { view, forwarder: this.#forwarder, records: this.#records, timers, metrics },
       fetch: {
-        router: this.#router,
+        router,
         view,
         metrics,
         bufferBytes: config['barnabas.fetch.stream.buffer.bytes'],
@@ -125,13 +127,13 @@ class GatewayRole implements Gateway {
       onFault: (fault) => this.#fail(fault),
     });
     this.#subscribe = new SubscribeService({
-      router: this.#router,
+      router,
       metrics: new SubscribeMetrics(environment.metrics, 'gateway'),
       bufferBytes: config['barnabas.fetch.stream.buffer.bytes'],
       maxMessageBytes: config['fetch.max.bytes'],
       onFault: (fault) => this.#fail(fault),
     });
-    const groups = { ...groupRequests({ router: this.#router }), subscribe: this.#subscribe.handler };
+    const groups = { ...groupRequests({ router }), subscribe: this.#subscribe.handler };
     this.services = [
       this.#logService.registration,
       service(ServedGroupService, groups, (fault) => this.#fail(fault)),
@@ -186,8 +188,7 @@ class GatewayRole implements Gateway {
     await this.#drained(graceMs);
     await this.#records.close(0);
     this.#forwarder.close();
-    this.#router.close();
-    this.#pool.close();
+    this.#routing.close();
     this.#follower.stop();
     await this.#http?.close();
   }
@@ -209,7 +210,7 @@ class GatewayRole implements Gateway {
 
   #producer(acks: v1.Acks): Producer {
     const { config } = this.#options;
-    return new Producer(this.#router, {
+    return new Producer(this.#routing.router, {
       acks: ACKS[acks],
       lingerMs: config['linger.ms'],
       batchSize: config['batch.size'],
@@ -236,11 +237,6 @@ class GatewayRole implements Gateway {
 const MAX_IN_FLIGHT = 32;
 /** Batches of several clients that share one request. */
 const MAX_FORWARD_BYTES = 1024 * 1024;
-
-function connectionOptions(config: GatewayConfig): ConnectionOptions {
-  const defaults = Object.entries(CONNECTION_OPTIONS).map(([name, spec]) => [name, spec.default]);
-  return { ...(Object.fromEntries(defaults) as ConnectionOptions), requestTimeoutMs: config['request.timeout.ms'] };
-}
 
 function stopping(): BarnabasError {
   return new BarnabasError('BROKER_NOT_AVAILABLE', 'this gateway is stopping: go on at another');

@@ -1,8 +1,9 @@
 /** barnabas.v1.GroupService of a broker: one handler file for each call, put together here. */
 import type { InvariantError } from '@barnabas/common';
-import { BarnabasError, v1 } from '@barnabas/protocol';
-import { refuseAll, service } from '@barnabas/rpc';
+import { BarnabasError } from '@barnabas/protocol';
+import { service } from '@barnabas/rpc';
 import type { Handlers, ServiceRegistration } from '@barnabas/rpc';
+import { ServedGroupService } from '@barnabas/subscribe';
 import type { GroupCoordinator } from './group-coordinator.js';
 import { commitOffsets } from './handlers/commit-offsets.js';
 import { consumerGroupHeartbeat } from './handlers/consumer-group-heartbeat.js';
@@ -14,16 +15,16 @@ import { findCoordinator } from './handlers/find-coordinator.js';
 import { listGroups } from './handlers/list-groups.js';
 
 /** The streams of members; see docs/protocols/groups.md, section 8. */
-export type SubscribeHandler = Handlers<typeof v1.GroupServiceDefinition>['subscribe'];
+export type SubscribeHandler = Handlers<typeof ServedGroupService>['subscribe'];
 
 /**
  * `coordinator` gives undefined before the broker has registered and been unfenced, and once it stops.
- * Without `subscribe` streams are refused (UNSUPPORTED_VERSION).
+ * Members' streams need no coordinator here: `subscribe` finds theirs.
  */
 export function groupService(
   coordinator: () => GroupCoordinator | undefined,
   onFault: (fault: InvariantError) => void,
-  subscribe: SubscribeHandler = refuseAll(v1.GroupServiceDefinition).subscribe,
+  subscribe: SubscribeHandler,
 ): ServiceRegistration {
   const now = (): GroupCoordinator => {
     const current = coordinator();
@@ -33,7 +34,7 @@ export function groupService(
       'the broker is starting or stopping: wait and retry, or ask another',
     );
   };
-  const handlers: Handlers<typeof v1.GroupServiceDefinition> = {
+  const handlers: Handlers<typeof ServedGroupService> = {
     subscribe,
     consumerGroupHeartbeat: async (request, context) => consumerGroupHeartbeat(request, now(), context),
     commitOffsets: async (request) => commitOffsets(request, now()),
@@ -44,5 +45,5 @@ export function groupService(
     deleteGroups: async (request) => deleteGroups(request, now()),
     findCoordinator: async (request) => findCoordinator(request, now()),
   };
-  return service(v1.GroupServiceDefinition, handlers, onFault);
+  return service(ServedGroupService, handlers, onFault);
 }
