@@ -267,7 +267,7 @@ export class ReplicaNode {
     const selector =
       config['replica.selector.class'] === null ? undefined : rackAwareSelector({ nodeId: config['node.id'], rackOf });
     return {
-      produceService: new ProduceService({ driver, check, clock, metrics, maxRequestBytes }),
+      produceService: new ProduceService({ driver, check, clock, timers, metrics, maxRequestBytes }),
       budget: new ByteBudget(config['queued.max.request.bytes'], config['barnabas.queued.max.stream.bytes']),
       fetching: { lookup, driver, selector, timers, metrics, maxMessageBytes: config['fetch.max.bytes'], onFault },
       producerIds: new ProducerIds(allocateProducerIds),

@@ -22,6 +22,7 @@ function handedOver(request: v1.ProduceRequest, isOurs: boolean): boolean[] {
       }),
     },
     clock: systemClock,
+    timers: new VirtualTime(),
     metrics: new BrokerMetrics(new CountedMetrics()),
     maxRequestBytes: 1e6,
   };
@@ -74,6 +75,7 @@ describe('the answer to a request', () => {
       driver: { produce: (_: unknown, { token }: { token: ProduceToken }) => tokens.push(token) },
       check: { check: () => ({ partition: { topic: 'orders', partition: 0 }, batches: Buffer.alloc(1), made: true }) },
       clock: time,
+      timers: time,
       metrics: new BrokerMetrics(new CountedMetrics()),
       maxRequestBytes: 1e6,
     };
@@ -88,43 +90,36 @@ describe('the answer to a request', () => {
 
   const APPENDED: ProduceOutcome = { kind: 'appended', baseOffset: 1, logAppendTimeMs: -1, logStartOffset: 0 };
   const done = (...entries: number[]) => entries.forEach((entry) => tokens[entry]?.answer(APPENDED));
-  const turn = () => Promise.resolve();
-
-  it('is one, in the order of the entries, when all are done before long', async () => {
+  it('is one, in the order of the entries, when all are done before long', () => {
     submit(true);
     done(2, 0);
-    await turn();
+    time.advance(19);
     done(3, 1);
+    time.advance(1_000);
     expect(answers).toEqual(['last 0,1,2,3']);
   });
 
-  it('comes in parts when some take long, each with what is done in a turn', async () => {
+  it('comes in parts when some take long: what was done early, and what is done in a turn later on', () => {
     submit(true);
     done(3);
-    time.advance(21);
+    time.advance(19);
+    expect(answers).toEqual([]);
+    time.advance(1);
+    expect(answers).toEqual(['early 3']);
     done(2, 0);
-    await turn();
-    expect(answers).toEqual(['early 0,2,3']);
+    time.advance(0);
+    expect(answers).toEqual(['early 3', 'early 0,2']);
     done(1);
-    await turn();
-    expect(answers).toEqual(['early 0,2,3', 'last 1']);
+    time.advance(1_000);
+    expect(answers).toEqual(['early 3', 'early 0,2', 'last 1']);
   });
 
-  it('is one, however long it takes, for a client that does not take parts', async () => {
+  it('is one, however long it takes, for a client that does not take parts', () => {
     submit(false);
-    time.advance(1_000);
     done(0, 1, 2);
-    await turn();
+    time.advance(1_000);
     expect(answers).toEqual([]);
     done(3);
-    expect(answers).toEqual(['last 0,1,2,3']);
-  });
-
-  it('has no early part when the rest is done in the same turn', async () => {
-    submit(true);
-    time.advance(1_000);
-    done(0, 1, 2, 3);
-    await turn();
     expect(answers).toEqual(['last 0,1,2,3']);
   });
 });

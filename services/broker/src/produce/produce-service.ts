@@ -8,7 +8,7 @@
  * Protocol: docs/protocols/produce.md.
  */
 import { InvariantError } from '@barnabas/common';
-import type { Clock } from '@barnabas/common';
+import type { Clock, Timer, Timers } from '@barnabas/common';
 import { BarnabasError, errorToProto, toBarnabasError, v1 } from '@barnabas/protocol';
 import type { ByteAccount } from '@barnabas/rpc';
 import type { Acks, PartitionName, ProduceOutcome } from '../core/index.js';
@@ -27,6 +27,7 @@ export interface ProduceServiceOptions {
   readonly driver: ReplicaDriver;
   readonly check: EntryCheck;
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly metrics: BrokerMetrics;
   /** socket.request.max.bytes. */
   readonly maxRequestBytes: number;
@@ -63,7 +64,7 @@ export class ProduceService {
    * `early`: takes results while others of the request are not there yet, once it has become slow.
    */
   submit(request: v1.ProduceRequest, isOurs: boolean, budget: ByteAccount, done: Answer, early?: Answer): void {
-    const { clock } = this.options;
+    const { clock, timers } = this.options;
     const acks = acksOf(request.acks);
     const deadline = clock.monotonic() + (request.timeoutMs === 0 ? DEFAULT_TIMEOUT_MS : request.timeoutMs);
     const startedAt = clock.monotonic();
@@ -71,8 +72,9 @@ export class ProduceService {
       this.options.metrics.requestTook('Produce', clock.monotonic() - startedAt);
       done(response);
     };
-    const isSlow = (): boolean => clock.monotonic() - startedAt > SLOW_AFTER_MS;
-    const call = new ProduceCall(request.entries.length, finished, early && { isSlow, answer: early });
+    const whenSlow = (then: () => void): Timer =>
+      timers.after(Math.max(0, startedAt + SLOW_AFTER_MS - clock.monotonic()), then);
+    const call = new ProduceCall(request.entries.length, finished, early && { whenSlow, answer: early });
     const keeps = isOurs && fillsItsBuffer(request);
     request.entries.forEach((entry, index) => this.#submitEntry(call, entry, index, acks, deadline, keeps, budget));
   }
@@ -104,16 +106,23 @@ export class ProduceService {
 
 type Answer = (response: v1.ProduceResponse) => void;
 
+/** What takes a part of an answer, and calls back when a request has become slow, at the earliest in the next turn. */
+interface Early {
+  readonly answer: Answer;
+  whenSlow(then: () => void): Timer;
+}
+
 /** One request on its way: gathers the answers to its entries. */
 class ProduceCall {
   #results: v1.ProduceResult[] = [];
   #missing: number;
-  #isEarlyDue = false;
+  /** Runs while there are results that somebody would like to have early. */
+  #timer: Timer | undefined;
 
   constructor(
     entries: number,
     private readonly done: Answer,
-    private readonly early: { readonly isSlow: () => boolean; readonly answer: Answer } | undefined,
+    private readonly early: Early | undefined,
   ) {
     this.#missing = entries;
   }
@@ -121,18 +130,15 @@ class ProduceCall {
   answer(result: v1.ProduceResult): void {
     this.#results.push(result);
     this.#missing -= 1;
-    if (this.#missing === 0) this.done(this.#take());
-    else if (this.early?.isSlow() === true) this.#answerSoon(this.early.answer);
-  }
-
-  /** With all that is done in this turn of the event loop. */
-  #answerSoon(answer: Answer): void {
-    if (this.#isEarlyDue) return;
-    this.#isEarlyDue = true;
-    void Promise.resolve().then(() => {
-      this.#isEarlyDue = false;
-      if (this.#missing > 0) answer(this.#take());
-    });
+    if (this.#missing === 0) {
+      this.#timer?.cancel();
+      this.done(this.#take());
+    } else {
+      this.#timer ??= this.early?.whenSlow(() => {
+        this.#timer = undefined;
+        this.early?.answer(this.#take());
+      });
+    }
   }
 
   #take(): v1.ProduceResponse {

@@ -68,6 +68,17 @@ describe('ProduceStream', () => {
     expect(errorCodeOf(bad.response?.results[0]?.error)).toBe('CORRUPT_MESSAGE');
   });
 
+  it('answers the entries that are done while others wait for replicas, if the client takes that', async () => {
+    broker.controller.createTopic('waiting', [{ leader: 1, replicas: [1, 2], isr: [1, 2] }]);
+    await broker.caughtUp();
+    const answers = open();
+    const request = produceRequest([recordsEntry('waiting', ['a']), recordsEntry('orders', ['b'])]);
+    answers.stream.write({ correlationId: 1, request, answerEarly: true });
+    const { response, more } = await answerTo(answers, 1);
+    expect(more).toBe(true);
+    expect(response?.results).toMatchObject([{ entry: 1, topic: 'orders', baseOffset: 0, error: undefined }]);
+  });
+
   it('does not answer acks=none, whatever becomes of it', async () => {
     const answers = open();
     send(answers, 1, produceRequest([recordsEntry('orders', ['a'])], v1.Acks.NONE));

@@ -23,8 +23,11 @@ import { baseOffsetOf } from './batch-offsets.js';
 import { ended, markToProto, positionToProto, response } from './messages.js';
 import type { LeaderThrottle } from './throttle.js';
 
-/** Reads on their way for one stream: enough to keep a disk busy while messages go out. */
-const MAX_READS = 4;
+/**
+ * Reads on their way for one stream: enough to keep a disk busy while messages go out, and to put the
+ * batches of many partitions into one message. Large ones are bounded by the credit that a read reserves.
+ */
+const MAX_READS = 32;
 /** Far more than two brokers have in common; each costs memory, so there is an end. */
 const MAX_HANDLES = 100_000;
 
