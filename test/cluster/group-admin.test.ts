@@ -139,6 +139,27 @@ describe.each([
   }, 60_000);
 });
 
+test('the consume command is a member like others: it goes on where the group is, and commits what it prints', async () => {
+  await produce();
+  const consume = (n: number) =>
+    command(['consume', 'clicks', '--group', 'printed', '--from-beginning', '--max-messages', `${n}`], {
+      bootstrap: atGateway(),
+    });
+  const parts = [await consume(7), await consume(13)];
+  expect(parts).toMatchObject([0, 1].map(() => ({ code: 0, err: expect.stringMatching(/^assigned clicks-/) })));
+  const printed = parts.map(({ out }) => out.trim().split('\n'));
+  expect(printed.map(({ length }) => length)).toEqual([7, 13]);
+  expect(printed.flat().sort()).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`).sort());
+  const [group] = await client.admin().groupLag(['printed']);
+  expect(group).toMatchObject({
+    state: 'Empty',
+    partitions: [
+      { lag: 0, lagMs: 0 },
+      { lag: 0, lagMs: 0 },
+    ],
+  });
+}, 60_000);
+
 test('offsets that were set are there when the coordinator is gone', async () => {
   await produce();
   const admin = client.admin();

@@ -68,9 +68,10 @@ describe('ListOffsets', () => {
     const release = broker.store(broker.logs?.logs()[0]?.topicId ?? '').stallWrites();
     const answer = produce([500]);
     await eventually(() => broker.logs?.logs()[0]?.logEndOffset === 2, 'the second is appended');
-    expect(await find({ $case: 'atOffset', atOffset: 1 })).toMatchObject({ offset: -1 });
+    const before = await find({ $case: 'atOffset', atOffset: 1 });
     release();
     await answer;
+    expect(before).toMatchObject({ offset: -1 });
     expect(await find({ $case: 'atOffset', atOffset: 1 })).toMatchObject({ offset: 1, timestampMs: 500 });
   });
 
