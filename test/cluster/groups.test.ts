@@ -17,6 +17,7 @@ let nodes: Nodes;
 let clients: BarnabasClient[];
 /** Closed, whoever talks through it is cut off from one moment to the next, as when its process is killed. */
 let cuttable: Connector;
+let quorum: Readonly<Record<string, unknown>>;
 
 beforeEach(async () => {
   nodes = new Nodes();
@@ -25,8 +26,9 @@ beforeEach(async () => {
     roles: ['controller'],
     config: { 'broker.session.timeout.ms': 1_000 },
   });
+  quorum = { 'controller.quorum.voters': `1@${addressOf(controller, 'controller')}` };
   const config = {
-    'controller.quorum.voters': `1@${addressOf(controller, 'controller')}`,
+    ...quorum,
     'broker.heartbeat.interval.ms': 100,
     'replica.lag.time.max.ms': 2_000,
     'offsets.topic.num.partitions': 4,
@@ -266,4 +268,18 @@ test('by a pattern, with a topic that comes later', async () => {
   await producer.close();
   await consumer.close();
   await running;
+}, 60_000);
+
+test('where clients do not reach the brokers, a gateway passes on what members say', async () => {
+  await produce(20);
+  const gateway = await nodes.start({ name: 'gateway', roles: ['gateway'], config: { ...quorum, 'node.id': 9 } });
+  const far = ['one', 'two'].map((clientId) => nodes.client(gateway, { clientId, route: 'bootstrap' }));
+  const [one, two] = far.map((through) => new Worker(through)) as [Worker, Worker];
+  await share(one, two);
+  await two.consumer.close();
+  await share(one);
+  await produce(20);
+  expect(await allHandled(40, one, two)).toBe(0);
+  await one.consumer.close();
+  expect(await committed()).toEqual(Array.from({ length: PARTITIONS }, () => 40));
 }, 60_000);
