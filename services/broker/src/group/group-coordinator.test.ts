@@ -1,5 +1,5 @@
 /** How coordinators run their shards: what leaves when, what waits, and what becomes of both when the lead moves. */
-import { BarnabasError, BatchBuilder, CONSUMER_OFFSETS_TOPIC } from '@barnabas/protocol';
+import { BarnabasError, BatchBuilder, CONSUMER_OFFSETS_TOPIC, coordinatorPartition } from '@barnabas/protocol';
 import type { ErrorName } from '@barnabas/protocol';
 import { DEFAULT_GROUP_SETTINGS } from '../core/group/index.js';
 import type { HeartbeatRequest, HeartbeatResponse, TopicPartitionId } from '../core/group/index.js';
@@ -12,11 +12,13 @@ beforeEach(async () => {
   at = new Coordinators();
   await at.start();
 });
-afterEach(() => {
+afterEach(() => end());
+
+function end(): void {
   for (const coordinator of at.all.values()) coordinator.stop(new BarnabasError('BROKER_NOT_AVAILABLE', 'the end'));
   // Nothing is left behind: no timer, no answer that nobody gives.
   expect(at.time.nextDeadline()).toBeUndefined();
-});
+}
 
 /** A promise with what has become of it so far. */
 class Watched<T> {
@@ -242,6 +244,24 @@ describe('a coordinator', () => {
     expect(await committed()).toBe(7);
   });
 
+  test('loads first what somebody asks for', async () => {
+    end();
+    at = new Coordinators({ partitions: 12 });
+    let open!: () => void;
+    at.openGate = new Promise((resolve) => (open = resolve));
+    await at.start();
+    expect(at.opened).toEqual([0, 1, 2, 3]);
+    const wanted = Array.from({ length: 99 }, (_, index) => `g${index}`).find(
+      (id) => coordinatorPartition(id, 12) === 9,
+    );
+    const refused = { errorName: 'COORDINATOR_LOAD_IN_PROGRESS' };
+    await expect(at.at().runnerFor(wanted ?? '')).rejects.toMatchObject(refused);
+    open();
+    await at.settle();
+    expect(at.opened.slice(4)).toEqual([9, 4, 5, 6, 7, 8, 10, 11]);
+    expect(at.at().runners()).toHaveLength(12);
+  });
+
   test('reads again what it could not read', async () => {
     await commit(7);
     at.partition.readErrors.push(new BarnabasError('KAFKA_STORAGE_ERROR', 'the disk hiccups'));
@@ -310,8 +330,13 @@ describe('time', () => {
   });
 
   test('offsets expire, and then their group', async () => {
+    end();
+    at = new Coordinators({ settings: { offsetsRetentionMs: 60_000, offsetsRetentionCheckIntervalMs: 10_000 } });
+    await at.start();
     await commit(5);
-    await at.pass(10_080 * 60_000 + 600_000);
+    await at.pass(59_000);
+    expect(await committed()).toBe(5);
+    await at.pass(11_000);
     expect((await at.at().runnerFor('g')).shard.size).toBe(0);
     expect(await committed()).toBe(-1);
   });
@@ -448,7 +473,7 @@ describe('a heartbeat that may wait', () => {
     const epochs = new Set([...lives.values()].map(({ last }) => last.memberEpoch));
     expect([at.time.monotonic(), epochs.size]).toEqual([0, 1]);
     expect([...lives.values()].map(({ owned }) => owned)).toEqual(members.map(() => 2));
-    for (const coordinator of at.all.values()) coordinator.stop(new BarnabasError('BROKER_NOT_AVAILABLE', 'the end'));
+    end();
     await Promise.all(running);
   });
 });

@@ -70,7 +70,10 @@ interface Shard {
 
 export class GroupCoordinator {
   readonly #shards = new Map<number, Shard>();
+  /** Those that somebody has asked for come first. */
   readonly #toLoad: Shard[] = [];
+  /** For the log. */
+  readonly #loaded: { readonly groups: number; readonly ms: number }[] = [];
   #loads = 0;
   #isServing = false;
   #stopped: BarnabasError | undefined;
@@ -150,8 +153,18 @@ export class GroupCoordinator {
     if (this.#stopped !== undefined) throw this.#stopped;
     const shard = this.#shards.get(partition);
     if (shard?.runner !== undefined) return shard.runner;
-    if (shard !== undefined) throw shard.failure ?? loading();
+    if (shard !== undefined) {
+      this.#hurry(shard);
+      throw shard.failure ?? loading();
+    }
     throw this.#elsewhere(topic, partition);
+  }
+
+  #hurry(shard: Shard): void {
+    const at = this.#toLoad.indexOf(shard);
+    if (at <= 0) return;
+    this.#toLoad.splice(at, 1);
+    this.#toLoad.unshift(shard);
   }
 
   #elsewhere(topic: TopicImage, partition: number): BarnabasError {
@@ -226,6 +239,7 @@ export class GroupCoordinator {
         .finally(() => {
           this.#loads -= 1;
           this.#loadMore();
+          if (this.#loads === 0) this.#saySo();
         });
     }
   }
@@ -249,7 +263,17 @@ export class GroupCoordinator {
     const ms = clock.monotonic() - shard.since;
     metrics.loaded(ms);
     const { partition, leaderEpoch } = shard;
-    logger.info('Coordinates groups', { partition, leaderEpoch, groups: loaded.size, records: log.logEndOffset, ms });
+    logger.debug('Has loaded groups', { partition, leaderEpoch, groups: loaded.size, end: log.logEndOffset, ms });
+    this.#loaded.push({ groups: loaded.size, ms });
+  }
+
+  /** One line for all that a broker takes over at once. */
+  #saySo(): void {
+    const loaded = this.#loaded.splice(0);
+    if (loaded.length === 0) return;
+    const groups = loaded.reduce((sum, one) => sum + one.groups, 0);
+    const longestMs = Math.round(Math.max(...loaded.map(({ ms }) => ms)));
+    this.options.logger.info('Coordinates groups', { partitions: loaded.length, groups, longestMs });
   }
 
   /** The log says so before the metadata comes to this broker's shards; called from inside of the log's turn. */

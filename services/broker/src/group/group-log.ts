@@ -6,6 +6,7 @@
  *   L1  `append` says in the same turn whether the batch is in the log; nothing else is appended meanwhile
  *   L2  the listener is told of every step of the high watermark, and of the end of the leadership once;
  *       it may not append from inside of either
+ *   L3  the buffer of a batch is the caller's again when `append` returns
  */
 import type { ReadRequest, ReadResult } from '@barnabas/log';
 import type { BarnabasError } from '@barnabas/protocol';

@@ -17,18 +17,21 @@ export interface DecisionBatch {
 const USUAL_BATCH_BYTES = 256 * 1024;
 const NO_HEADERS: readonly RecordHeader[] = Object.freeze([]);
 
+export interface EncodeOptions {
+  readonly maxBatchBytes: number;
+  readonly timestamp: number;
+  /** Memory for the first batch, which is mostly the only one: nobody may use it until the batch is done with. */
+  readonly scratch: Buffer;
+}
+
 /** Throws RECORD_LIST_TOO_LARGE for a record that no batch can hold: then nothing is to be appended. */
-export function encodeDecision(
-  records: readonly GroupRecord[],
-  options: { readonly maxBatchBytes: number; readonly timestamp: number },
-): DecisionBatch[] {
-  const { maxBatchBytes, timestamp } = options;
+export function encodeDecision(records: readonly GroupRecord[], options: EncodeOptions): DecisionBatch[] {
+  const { maxBatchBytes, timestamp, scratch } = options;
   const batches: DecisionBatch[] = [];
-  let builder = newBuilder(maxBatchBytes);
+  let builder = new BatchBuilder({ maxBytes: USUAL_BATCH_BYTES, maxBatchBytes, buffer: scratch });
   let first = 0;
   const close = (end: number): void => {
     batches.push({ bytes: builder.build(), records: records.slice(first, end) });
-    builder = newBuilder(maxBatchBytes);
     first = end;
   };
   try {
@@ -36,6 +39,7 @@ export function encodeDecision(
       const input = { ...encodeGroupRecord(record), headers: NO_HEADERS, timestamp };
       if (builder.tryAppend(input)) continue;
       close(index);
+      builder = new BatchBuilder({ maxBytes: USUAL_BATCH_BYTES, maxBatchBytes });
       builder.tryAppend(input);
     }
   } catch (error) {
@@ -70,8 +74,4 @@ function* decodeBatch(bytes: Buffer, at: number): Generator<GroupRecord> {
     yield decodeGroupRecord({ key, value });
   }
   reader.finish();
-}
-
-function newBuilder(maxBatchBytes: number): BatchBuilder {
-  return new BatchBuilder({ maxBytes: USUAL_BATCH_BYTES, maxBatchBytes });
 }

@@ -47,7 +47,7 @@ export class ReplicaGroupLog implements GroupLog {
     if (log.isSaturated) return saturated();
     const token = new AppendToken();
     const deadline = clock.monotonic() + timeoutMs;
-    driver.produce(partition, { batches: batch, handedOver: true, acks: 'all', deadline, token });
+    driver.produce(partition, { batches: batch, handedOver: false, acks: 'all', deadline, token });
     assert(token.isDecided, 'an append of a coordinator is decided in its turn', { partition: partition.partition });
     return token.refusal;
   }

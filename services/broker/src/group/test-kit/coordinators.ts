@@ -1,5 +1,5 @@
 /**
- * Group coordinators of several brokers over one replicated partition of __consumer_offsets, in virtual
+ * Group coordinators of several brokers over a replicated partition of __consumer_offsets, in virtual
  * time, without brokers around them. The test says who leads.
  */
 import { VirtualTime, noMetrics, silentLogger } from '@barnabas/common';
@@ -20,6 +20,8 @@ export interface CoordinatorsOptions {
   readonly commitTimeoutMs?: number;
   /** Of broker 1. */
   readonly metrics?: Metrics;
+  /** Of __consumer_offsets; all but the first are empty and stay where they are. Default 1. */
+  readonly partitions?: number;
 }
 
 const NODES = [1, 2, 3];
@@ -29,11 +31,14 @@ export class Coordinators {
   readonly metadata = new TestMetadata(['a', 'b', 'c']);
   readonly partition = new FakePartition();
   readonly faults: Error[] = [];
+  /** Partitions whose logs were opened, in order, and what opening waits for. */
+  readonly opened: number[] = [];
+  openGate: Promise<void> | undefined;
   readonly all: ReadonlyMap<number, GroupCoordinator>;
   leader = 1;
 
   constructor(private readonly options: CoordinatorsOptions = {}) {
-    this.metadata.addTopic(CONSUMER_OFFSETS_TOPIC, 1, () => NODES);
+    this.metadata.addTopic(CONSUMER_OFFSETS_TOPIC, options.partitions ?? 1, () => NODES);
     this.metadata.addTopic('orders', 4);
     this.all = new Map(NODES.map((nodeId) => [nodeId, this.#make(nodeId)]));
   }
@@ -110,7 +115,10 @@ export class Coordinators {
         ...{ config, controller, timeoutMs: 1_000, logger: silentLogger },
         source: Object.defineProperty(source, 'image', { get: () => metadata.image }),
       }),
-      openLog: async () => {
+      openLog: async (partition) => {
+        this.opened.push(partition);
+        await this.openGate;
+        if (partition > 0) return new FakePartition().lead();
         if (this.leader !== nodeId) throw new BarnabasError('NOT_LEADER_OR_FOLLOWER', 'another leads');
         return this.partition.lead();
       },
