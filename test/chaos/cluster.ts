@@ -30,6 +30,8 @@ export interface ClusterOptions {
   readonly isDirect?: boolean;
   /** A process has ended that nobody told to. */
   readonly onUnexpectedExit: (node: ChaosNode, how: string) => void;
+  /** Called with the data directory of each broker, before it starts for the first time. */
+  readonly prepareDisk?: (dataDir: string) => void;
 }
 
 /** The name of whoever is no node: the workload, in this process. */
@@ -102,6 +104,7 @@ export class ChaosCluster {
       node.advertisedPort = options.isDirect === true ? node.port : await cluster.network.open(node.name, node.port);
     }
     try {
+      for (const node of cluster.of('broker')) options.prepareDisk?.(cluster.dataDirOf(node));
       await Promise.all(
         cluster.nodes.map(async (node) => {
           await cluster.startNode(node);
@@ -113,6 +116,10 @@ export class ChaosCluster {
       throw error;
     }
     return cluster;
+  }
+
+  dataDirOf({ name }: Pick<ChaosNode, 'name'>): string {
+    return path.join(this.#options.dataDir, name);
   }
 
   of(role: Role): readonly ChaosNode[] {
@@ -189,8 +196,9 @@ export class ChaosCluster {
     if (node.process === process) await this.startNode(node);
   }
 
-  #argsOf({ role, id, port, address, name }: ChaosNode): readonly string[] {
-    const { dataDir, set, logLevel } = this.#options;
+  #argsOf(node: ChaosNode): readonly string[] {
+    const { role, id, port, address } = node;
+    const { set, logLevel } = this.#options;
     const voters = this.of('controller').map((controller) => `${controller.id}@${controller.address}`);
     const ports: Readonly<Record<Role, readonly string[]>> = {
       controller: ['--controller-port', String(port)],
@@ -198,7 +206,7 @@ export class ChaosCluster {
       gateway: ['--port', String(port), '--http-port', '0'],
     };
     return [
-      ...['start', '--role', role, '--data-dir', path.join(dataDir, name), '--node-id', String(id)],
+      ...['start', '--role', role, '--data-dir', this.dataDirOf(node), '--node-id', String(id)],
       ...['--cluster-id', this.#clusterId, '--host', '127.0.0.1', ...ports[role]],
       ...['--set', `controller.quorum.voters=${voters.join(',')}`],
       ...Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),

@@ -2,9 +2,9 @@
  * Brings a planned fault on a cluster and takes it back. Each fault undoes what it did and nothing
  * else, so that faults may lie over each other.
  */
-import { execFileSync } from 'node:child_process';
 import type { ChaosCluster, ChaosNode, Role } from './cluster.js';
 import { CLIENTS } from './cluster.js';
+import type { FullDisks } from './full-disks.js';
 import type { Direction, PlannedFault } from './plan.js';
 
 export interface FaultContext {
@@ -12,6 +12,8 @@ export interface FaultContext {
   /** The broker that leads the partition as far as clients know, or -1. */
   readonly leaderOf: (partition: number) => number;
   readonly partitions: number;
+  /** Undefined where disks cannot be filled: such faults are not planned then. */
+  readonly disks: FullDisks | undefined;
 }
 
 /** A fault that has begun. */
@@ -23,8 +25,6 @@ export interface RunningFault {
 }
 
 const SLOW = { delayMs: 150, bytesPerSecond: 200_000 };
-/** No file may grow beyond this: small enough to stop every log, large enough for a lock file. */
-const FULL_DISK_BYTES = 4_096;
 
 export async function begin(fault: PlannedFault, context: FaultContext): Promise<RunningFault | undefined> {
   const { cluster } = context;
@@ -58,7 +58,7 @@ export async function begin(fault: PlannedFault, context: FaultContext): Promise
     case 'slow-link':
       return slow(cluster, leader(fault, context));
     case 'disk-full':
-      return fillDisk(cluster, choose(fault, cluster.of('broker')));
+      return fillDisk(context, choose(fault, cluster.of('broker')));
     case 'restart-all':
       await cluster.stopAll();
       return { victim: 'all', undo: () => cluster.startAll() };
@@ -147,33 +147,22 @@ function slow({ network, nodes }: ChaosCluster, node: ChaosNode | undefined): Ru
   };
 }
 
-/** Whether this machine can refuse a running process to write. */
-export function canFillDisks(): boolean {
-  try {
-    execFileSync('prlimit', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * A limit on the size of files stands in for a full disk: it can be set for one running process
- * without rights, and every append fails with an error of the file system just so. A broker whose
- * logs are offline by it is started again, as a person would who has made room.
- */
-async function fillDisk(cluster: ChaosCluster, node: ChaosNode | undefined): Promise<RunningFault | undefined> {
+/** A broker whose logs are offline by it is started again, as a person would who has made room. */
+async function fillDisk(
+  { cluster, disks }: FaultContext,
+  node: ChaosNode | undefined,
+): Promise<RunningFault | undefined> {
   const process = node?.process;
-  if (node === undefined || process === undefined || process.hasExited) return undefined;
+  if (node === undefined || process === undefined || process.hasExited || disks === undefined) return undefined;
   // The broker may end by itself of it.
   node.isExpectedToEnd = true;
-  const limit = (bytes: number | 'unlimited') =>
-    execFileSync('prlimit', ['--pid', String(process.pid), `--fsize=${bytes}:`], { stdio: 'ignore' });
-  limit(FULL_DISK_BYTES);
+  const dataDir = cluster.dataDirOf(node);
+  disks.fill({ dataDir, pid: process.pid });
   return Promise.resolve({
     victim: node.name,
     undo: async () => {
-      if (node.process === process && !process.hasExited) limit('unlimited');
+      const isTheSame = node.process === process && !process.hasExited;
+      disks.makeRoom({ dataDir, pid: isTheSame ? process.pid : undefined });
       await cluster.stop(node);
       await cluster.startNode(node);
     },

@@ -15,8 +15,10 @@ import { check } from './checker.js';
 import type { Anomaly } from './checker.js';
 import { ChaosCluster } from './cluster.js';
 import type { Shape } from './cluster.js';
-import { begin, canFillDisks } from './faults.js';
+import { begin } from './faults.js';
 import type { FaultContext, RunningFault } from './faults.js';
+import { fullDisks } from './full-disks.js';
+import type { FullDisks } from './full-disks.js';
 import { planFaults } from './plan.js';
 import type { FaultKind, PlannedFault } from './plan.js';
 import { DirectWriter, ThinStreamWriter, ThinWriter } from './producers.js';
@@ -62,7 +64,7 @@ const SHOWN_ANOMALIES = 20;
 export async function run(options: RunOptions): Promise<number> {
   const { seed, kinds, faultMs, shape } = options;
   const random = new SeededRandom(seed);
-  const plan = kinds.length === 0 ? [] : planFaults({ random, totalMs: faultMs, kinds: possible(kinds) });
+  const plan = kinds.length === 0 ? [] : planFaults({ random, totalMs: faultMs, kinds });
   if (options.isExplanation) {
     for (const fault of plan) console.log(describe(fault));
     return 0;
@@ -81,15 +83,13 @@ export async function run(options: RunOptions): Promise<number> {
   console.log(
     `chaos, seed ${seed}: ${controllers} controllers, ${brokers} brokers, ${gateways} gateways, RF ${options.replication}, min.insync.replicas ${options.minInsync}, ${plan.length} faults in ${faultMs / 60_000} minutes, data in ${dataDir}`,
   );
-  const verdict = await new Run(options, dataDir, plan, random).run();
+  const disks = kinds.includes('disk-full') ? fullDisks(dataDir) : undefined;
+  if (kinds.includes('disk-full')) {
+    console.log(`disk-full: ${disks?.how ?? 'left out, it needs root and mkfs.ext4, or prlimit (util-linux)'}`);
+  }
+  const verdict = await new Run(options, dataDir, plan, random, disks).run();
   if (verdict === 0 && options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
   return verdict;
-}
-
-function possible(kinds: readonly FaultKind[]): readonly FaultKind[] {
-  if (!kinds.includes('disk-full') || canFillDisks()) return kinds;
-  console.log('disk-full is left out: it needs prlimit (util-linux)');
-  return kinds.filter((kind) => kind !== 'disk-full');
 }
 
 function describe({ atMs, durationMs, kind }: PlannedFault): string {
@@ -105,7 +105,13 @@ class Run {
   readonly #faultsByKind = new Map<FaultKind, number>();
   #startedMs = performance.now();
 
-  constructor(options: RunOptions, dataDir: string, plan: readonly PlannedFault[], random: SeededRandom) {
+  constructor(
+    options: RunOptions,
+    dataDir: string,
+    plan: readonly PlannedFault[],
+    random: SeededRandom,
+    private readonly disks: FullDisks | undefined,
+  ) {
     this.#options = options;
     this.#dataDir = dataDir;
     this.#plan = plan;
@@ -120,6 +126,7 @@ class Run {
       set: { ...SETTINGS, ...this.#options.set },
       logLevel: this.#options.logLevel,
       onUnexpectedExit: (node, how) => this.#recorder.problem(`${this.#clock()} ${node.name} ${how}`),
+      prepareDisk: (dir) => this.disks?.prepare(dir),
     });
     const client = new BarnabasClient({ bootstrap: cluster.bootstrap, clientId: 'chaos', requestTimeoutMs: 10_000 });
     try {
@@ -145,6 +152,7 @@ class Run {
     } finally {
       await client.close(0);
       await cluster.close();
+      this.disks?.close();
     }
     return this.#judge();
   }
@@ -191,6 +199,7 @@ class Run {
     const context: FaultContext = {
       cluster,
       partitions,
+      disks: this.disks,
       leaderOf: (partition) => client.router.view.topic(TOPIC)?.partitions[partition]?.leader ?? -1,
     };
     const running = new Set<Promise<void>>();
