@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin, GroupLag } from '@barnabas/client';
 import type { Action, CommandContext } from '../command-context.js';
-import { EXIT_OK } from '../errors.js';
+import { EXIT_OK, hasCode } from '../errors.js';
 import { lagJson } from '../groups/group-json.js';
 import { offsetsTable, totalsOf } from '../groups/lag-table.js';
 import { Screen } from '../terminal/screen.js';
@@ -52,7 +52,9 @@ async function look(
     return await admin.groupLag(await namedGroups(admin, args, flags));
   } catch (error) {
     const { retriable = false, message } = error as Error & { readonly retriable?: boolean };
-    if (isFirst || !retriable) throw error;
+    // A group may go between its listing and its description.
+    const isGone = flags.allGroups === true && hasCode(error, 'GROUP_ID_NOT_FOUND');
+    if (isFirst || !(retriable || isGone)) throw error;
     context.note(`cannot look now: ${message}`);
     return undefined;
   }

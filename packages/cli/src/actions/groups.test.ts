@@ -330,6 +330,20 @@ describe('watch', () => {
     expect(second).toMatch(/g Empty, 0 members, lag 3 records/);
   });
 
+  test('of all groups goes on when one of them goes', async () => {
+    await commit({ 'clicks/0': 1 });
+    let looks = 0;
+    cli.cluster.intercept(({ method }) =>
+      method === 'DescribeGroups' && ++looks === 2 ? { kind: 'error', error: 'GROUP_ID_NOT_FOUND' } : undefined,
+    );
+    const argv = ['watch', '--looks', '3', '--interval-ms', '1'];
+    const { code, out, err } = await groups(...argv, '--all-groups');
+    expect([code, out.trim().split('\n').length]).toEqual([0, 2]);
+    expect(err).toContain('cannot look now');
+    looks = 0;
+    expect((await groups(...argv, 'g')).code).toBe(1);
+  });
+
   test('goes on over what passes, and ends with what does not', async () => {
     await commit({ 'clicks/0': 1 });
     let looks = 0;
