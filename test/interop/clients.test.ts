@@ -81,6 +81,19 @@ describe('clients in other languages', () => {
         env: { ...process.env, PYTHONPATH: generated },
       });
       expectTenRecords(stdout);
+
+      const member = path.join(examples, 'python', 'subscribe.py');
+      expect(fs.readFileSync(member, 'utf8').trimEnd().split('\n').length).toBeLessThan(30);
+      const { stdout: pushed } = await run(python, [member, server.bootstrap, 'from-python'], {
+        env: { ...process.env, PYTHONPATH: generated },
+      });
+      expect(pushed.trim().split('\n').sort()).toEqual(
+        stdout
+          .trim()
+          .split('\n')
+          .filter((line) => !line.startsWith('wrote'))
+          .sort(),
+      );
     },
     300_000,
   );

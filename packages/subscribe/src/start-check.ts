@@ -18,7 +18,7 @@ const MAX_RESUMED = 100_000;
 const MAX_POLL_INTERVAL_MS = 300_000;
 const AUTO_COMMIT_INTERVAL_MS = 5_000;
 const ONLY_THE_CLIENT_COMMITS = -1;
-const BY_ACK_CREDIT = { records: 1_000, bytes: 8 * 1024 * 1024 };
+const BY_ACK_CREDIT = { records: 5_000, bytes: 8 * 1024 * 1024 };
 const NO_CREDIT = { records: 0, bytes: 0 };
 
 export interface CheckedStart {

@@ -129,7 +129,11 @@ export interface SubscribeStart {
   isolationLevel: IsolationLevel;
   /** Default BY_ACK. */
   creditMode: CreditMode;
-  /** What may be pushed from the beginning. Without it: 1,000 records and 8 MiB BY_ACK, nothing EXPLICIT. */
+  /**
+   * What may be pushed from the beginning. Without it: 5,000 records and 8 MiB BY_ACK, nothing EXPLICIT. A
+   * client that takes long for each record does well to say less: what it was pushed of a partition it has
+   * to finish, or give back unread, when the partition moves.
+   */
   credit:
     | SubscribeCredit
     | undefined;
