@@ -24,6 +24,7 @@ import {
   rawSyncs,
   snapshotOf,
 } from './controller.js';
+import { groupReaders } from './group-readers.js';
 import { GroupSubject } from './groups.js';
 import { LocalLeader } from './local-leader.js';
 import { MiB } from './measure.js';
@@ -86,7 +87,7 @@ async function main(): Promise<number> {
     if (measures('log')) await log(directory, bytes, scale);
     if (measures('controller')) await controllers(directory, scale);
     if (measures('replication')) await replication(directory, bytes, scale);
-    if (measures('groups')) await groups(directory, scale);
+    if (measures('groups')) await groups(directory, bytes, scale);
   } finally {
     fs.rmSync(directory, { recursive: true, force: true });
   }
@@ -201,7 +202,8 @@ async function replication(directory: string, bytes: number, scale: number): Pro
   }
 }
 
-async function groups(directory: string, scale: number): Promise<void> {
+async function groups(directory: string, bytes: number, scale: number): Promise<void> {
+  await readers(directory, bytes);
   console.error('group coordinators in an all-in-one process, members in this one');
   const subject = await GroupSubject.start(directory);
   try {
@@ -209,6 +211,27 @@ async function groups(directory: string, scale: number): Promise<void> {
   } finally {
     await subject.stop();
   }
+}
+
+async function readers(directory: string, bytes: number): Promise<void> {
+  console.error('a controller, a broker and a gateway, each in a process of its own, readers in this one');
+  const raw = (await rawGrpc(bytes / 2, false)).echo.bytesPerSecond / 1024;
+  const { alone, members, subscribed } = await groupReaders(directory, bytes / 2, [1, 4, 8]);
+  const against = (rate: number) => `${(rate / alone).toFixed(2)} × without a group, ${(rate / raw).toFixed(2)} × echo`;
+  add({ name: '1 KiB records read without a group', value: alone, unit: 'records/s', note: against(alone) });
+  for (const [count, rate] of members) {
+    const name = `  by a group of ${count}`;
+    add({ name, value: rate, unit: 'records/s', note: against(rate) });
+  }
+  const direct = members.get(1) ?? alone;
+  const ratio = subscribed / direct;
+  add({
+    name: '  by Subscribe through a gateway',
+    value: subscribed,
+    unit: 'records/s',
+    note: `${ratio.toFixed(2)} × a direct member, ${(subscribed / raw).toFixed(2)} × echo`,
+    goal: atLeast(ratio, 0.5, '0.5 × a direct member'),
+  });
 }
 
 async function coordinators(subject: GroupSubject, scale: number): Promise<void> {

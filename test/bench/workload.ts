@@ -20,6 +20,8 @@ export interface ProduceShape {
   readonly totalBytes: number;
   /** True: fsync before each acknowledgement, the default. False: Kafka's own behaviour. */
   readonly fsync: boolean;
+  /** Of the new topic; PARTITIONS unless told otherwise. */
+  readonly partitions?: number;
 }
 
 export interface Flow {
@@ -66,8 +68,8 @@ export class Workload {
     await this.client.admin().deleteTopics([name]);
   }
 
-  async produce({ acks, recordBytes, totalBytes, fsync }: ProduceShape): Promise<Produced> {
-    const topic = await this.newTopic(fsync);
+  async produce({ acks, recordBytes, totalBytes, fsync, partitions }: ProduceShape): Promise<Produced> {
+    const topic = await this.newTopic(fsync, partitions);
     const producer = this.client.producer({
       acks,
       lingerMs: 5,
@@ -93,9 +95,9 @@ export class Workload {
   }
 
   /** Reads a whole topic from its beginning, looking at every record. */
-  async consume(topic: string, records: number): Promise<Flow> {
+  async consume(topic: string, records: number, partitions = PARTITIONS): Promise<Flow> {
     const consumer = this.client.consumer();
-    const assignment = Array.from({ length: PARTITIONS }, (_, partition) => ({
+    const assignment = Array.from({ length: partitions }, (_, partition) => ({
       topic,
       partition,
       position: 'earliest' as const,
