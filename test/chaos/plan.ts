@@ -50,8 +50,9 @@ export const FAULTS: Readonly<Record<FaultKind, string>> = {
 /** Which way a partition cuts, seen from the victim. */
 export type Direction = 'both' | 'from' | 'to';
 
-export interface PlannedFault {
-  readonly kind: FaultKind;
+/** `Kind`: what runs of another kind than these break has names of its own. */
+export interface PlannedFault<Kind extends string = FaultKind> {
+  readonly kind: Kind;
   /** From the begin of the run. */
   readonly atMs: number;
   readonly durationMs: number;
@@ -66,10 +67,10 @@ export interface PlannedFault {
   readonly withReset: boolean;
 }
 
-export interface PlanOptions {
+export interface PlanOptions<Kind extends string> {
   readonly random: Random;
   readonly totalMs: number;
-  readonly kinds: readonly FaultKind[];
+  readonly kinds: readonly Kind[];
 }
 
 const FIRST_AT_MS = 3_000;
@@ -78,14 +79,18 @@ const DURATION_MS = { least: 300, most: 9_000 };
 /** Some faults begin while the one before has not ended. */
 const OVERLAPPING = 0.25;
 
-export function planFaults({ random, totalMs, kinds }: PlanOptions): readonly PlannedFault[] {
+export function planFaults<Kind extends string = FaultKind>({
+  random,
+  totalMs,
+  kinds,
+}: PlanOptions<Kind>): readonly PlannedFault<Kind>[] {
   const between = ({ least, most }: { least: number; most: number }) => least + random.below(most - least);
-  const plan: PlannedFault[] = [];
+  const plan: PlannedFault<Kind>[] = [];
   let overlaps = false;
   for (let atMs = FIRST_AT_MS; atMs < totalMs; ) {
     const durationMs = between(DURATION_MS);
     plan.push({
-      kind: kinds[random.below(kinds.length)] as FaultKind,
+      kind: kinds[random.below(kinds.length)] as Kind,
       atMs,
       durationMs,
       victim: random.float(),
