@@ -7,6 +7,7 @@ jest.setTimeout(300_000);
 testScenario(clusterScenario, {
   seeds: 40,
   caughtAt: {
+    'admit-by-the-watermark-alone': 129,
     'follower-acknowledges-on-append': 83,
     'ignore-pending-admissions': 13,
     'admit-too-early': 6,

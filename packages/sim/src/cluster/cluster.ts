@@ -1,7 +1,9 @@
 /** A cluster in its world: machines, network, topics, and what is known of it all from outside. */
+import type { ReplicaNode } from '@barnabas/broker/parts';
 import { NO_LEADER } from '@barnabas/metadata';
 import type { MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
 import { Stage } from '../kernel/stage.js';
+import { ElectableChecks } from './checks/electable.js';
 import { ImageChecks } from './checks/images.js';
 import { ReplicaChecks } from './checks/replicas.js';
 import { Network } from './network/network.js';
@@ -23,6 +25,7 @@ export class Cluster extends Stage implements Surroundings {
   readonly brokers: readonly BrokerNode[];
   readonly #replicas: ReplicaChecks;
   readonly #images: ImageChecks;
+  readonly #electable: ElectableChecks;
   readonly #relaxed: RelaxedTopics;
   image: MetadataImage | undefined;
 
@@ -36,16 +39,24 @@ export class Cluster extends Stage implements Surroundings {
     this.network = new Network(this, plan.network, (envelope) =>
       plant.heard === undefined ? envelope.message : plant.heard(envelope, this),
     );
-    this.truth = new Truth(() => this.tally.count('losses that are allowed'));
-    this.#replicas = new ReplicaChecks(this.truth);
-    const mayElectUncleanly = (topic: string) => plan.topics.some(({ name, isUnclean }) => name === topic && isUnclean);
-    this.#images = new ImageChecks(mayElectUncleanly, (image) => this.#news(image));
-    this.#relaxed = new RelaxedTopics({
-      isRelaxed: (topic) => plan.topics.some(({ name, isRelaxed }) => name === topic && isRelaxed),
-      isUp: (id) => this.brokers[id - 1]?.isDown === false,
-      image: () => this.image,
-      truth: (topic, partition) => this.truth.partition(topic.name, topic.id, partition),
+    this.#relaxed = new RelaxedTopics((topic) =>
+      plan.topics.some(({ name, isRelaxed }) => name === topic && isRelaxed),
+    );
+    this.truth = new Truth({
+      onLoss: () => this.tally.count('losses that are allowed'),
+      isExcused: (...replica) => this.#relaxed.isExcused(...replica),
+      leaderOf: (brokerId, ...at) => this.brokers[brokerId - 1]?.node?.driver.findById(...at)?.leader,
+      fail: (violation) => this.fail(violation),
     });
+    this.#replicas = new ReplicaChecks(this.truth);
+    this.#electable = new ElectableChecks({
+      truth: this.truth,
+      mayLack: (...replica) => this.#relaxed.mayLack(...replica),
+    });
+    this.#images = new ImageChecks(
+      (topic, partition) => this.#mayElectUncleanly(topic, partition),
+      (image) => this.#news(image),
+    );
     this.controllers = Array.from({ length: plan.controllers }, (_, at) => new ControllerNode(at + 1, this));
     this.brokers = Array.from({ length: plan.brokers }, (_, at) => new BrokerNode(at + 1, this));
     for (const node of this.nodes) node.start();
@@ -70,9 +81,15 @@ export class Cluster extends Stage implements Surroundings {
     return this.controllers.find((one) => one.name === name)?.image;
   }
 
+  nodeOf(name: string): ReplicaNode | undefined {
+    return this.brokers.find((one) => one.name === name)?.node;
+  }
+
   wentDown(name: string, hasLostPower: boolean): void {
     const broker = this.brokers.find((one) => one.name === name);
-    if (broker !== undefined) this.#relaxed.wentDown(broker.id, hasLostPower);
+    if (broker === undefined || !hasLostPower) return;
+    this.truth.lostPower(broker.id);
+    this.#relaxed.lostPower(broker.id);
   }
 
   /** After every event. */
@@ -89,6 +106,7 @@ export class Cluster extends Stage implements Surroundings {
       if (this.plant.replica === undefined) continue;
       for (const replica of node.driver.partitions()) this.plant.replica(replica, this);
     }
+    if (this.image !== undefined) this.#electable.look(this.image);
   }
 
   /** Everything runs, every partition is led, every replica in sync and equal to its leader. */
@@ -113,8 +131,17 @@ export class Cluster extends Stage implements Surroundings {
     const ends = here.map((replica) => (replica?.log.kind === 'online' ? replica.logEndOffset : -1));
     const lead = here.find((replica) => replica?.isLeader);
     if (lead === undefined) return [`${name}: its leader does not know it`];
+    const starts = here.map((replica) => replica?.logStartOffset ?? -1);
+    // A deletion that its leader did not live to see done may have moved the start of one replica alone.
+    if (starts.some((start) => start < lead.logStartOffset)) return [`${name} begins at ${starts.join(', ')}`];
     const isLevel = ends.every((end) => end === lead.highWatermark) || lead.logEndOffset === 0;
     return isLevel ? [] : [`${name} is not level: ${ends.join(', ')}, high watermark ${lead.highWatermark}`];
+  }
+
+  /** The topic allows it, or a person has asked for it. */
+  #mayElectUncleanly({ name, id }: TopicImage, partition: number): boolean {
+    const isAllowed = this.plan.topics.some((topic) => topic.name === name && topic.isUnclean);
+    return isAllowed || this.truth.find(id, partition)?.mayHaveLost === true;
   }
 
   #news(image: MetadataImage): void {

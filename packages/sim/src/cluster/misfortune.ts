@@ -6,6 +6,8 @@ import type { Cluster } from './cluster.js';
 import type { RoleNode } from './nodes/role-node.js';
 import { Outages } from './outages.js';
 import type { ClusterMisfortune } from './plan.js';
+import { besiege } from './siege.js';
+import { rot } from './rot.js';
 import { unsteadyFollower } from './unsteady-follower.js';
 
 export class ClusterFate {
@@ -59,6 +61,14 @@ export class ClusterFate {
         return node.freeze(dice.between(50, 4000));
       case 'stall':
         return node.disk.stall(dice.between(50, 2000));
+      case 'fullDisk':
+        return node.disk.fill(dice.between(50, 5000));
+      case 'rot':
+        return rot(this.cluster);
+      case 'clockStep':
+        return node.clock.step(dice.between(-3_600_000, 3_600_000));
+      case 'deletedRecords':
+        return this.admin.deleteRecordsSomewhere();
       case 'failedWrite':
         return node.disk.failNextWrite(dice.pick(['refused', 'unsynced']));
       case 'reset':
@@ -83,6 +93,8 @@ export class ClusterFate {
         return this.#outages.slow(this.#leader(), controllers, dice.between(100, 2000), this.#while());
       case 'unsteadyFollower':
         return unsteadyFollower(this.cluster, this.#outages);
+      case 'siege':
+        return besiege(this.cluster, this.#outages, this.admin);
       case 'deletedTopic':
         return this.admin.deleteSome();
       case 'reassignment':

@@ -1,9 +1,17 @@
-/** Who starts machines again, and brokers that hold the last replica of something and cannot use it. */
+/**
+ * Who starts machines again, and helps where a broker holds the last replica of something and cannot use
+ * it: he starts the broker anew, or, where what is left has rotted, has another one lead without it.
+ */
+import type { ReplicaPartition } from '@barnabas/broker/parts';
+import type { ClusterAdmin } from './clients/admin.js';
 import type { Cluster } from './cluster.js';
 import type { BrokerNode } from './nodes/broker-node.js';
 
 export class Operator {
-  constructor(private readonly cluster: Cluster) {
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly admin: ClusterAdmin,
+  ) {
     this.#act();
   }
 
@@ -11,19 +19,28 @@ export class Operator {
     const { scheduler, dice, nodes, brokers, isEnding } = this.cluster;
     scheduler.after(dice.between(100, 1500), 'operator', () => {
       for (const node of nodes) if (node.isDown && (isEnding || dice.chance(0.5))) node.start();
-      for (const broker of brokers) if (needsAPerson(broker)) broker.stop(1000);
+      for (const broker of brokers) this.#help(broker);
       this.#act();
     });
   }
+
+  #help(broker: BrokerNode): void {
+    const { truth } = this.cluster;
+    const lost = lastOnesOffline(broker);
+    const [rotten] = lost.filter(({ topicId, partition }) => truth.replica(broker.id, topicId, partition).isRotten);
+    if (rotten !== undefined && rotten.replicas.length > 1) {
+      const { topic, topicId, partition } = rotten;
+      truth.partition(topic, topicId, partition).mayHaveLost = true;
+      this.admin.electUncleanly({ topic, partition });
+    } else if (lost.length > 0) broker.stop(1000);
+  }
 }
 
-/** A log has failed, and nobody else is known to have what it holds. */
-function needsAPerson({ id, isServing, node, image }: BrokerNode): boolean {
-  if (!isServing || node === undefined) return false;
-  for (const { log, topicId, partition } of node.driver.partitions()) {
-    if (log.kind !== 'offline') continue;
+/** Logs that have failed, and nobody else is known to have what they hold. */
+function lastOnesOffline({ id, isServing, node, image }: BrokerNode): readonly ReplicaPartition[] {
+  if (!isServing || node === undefined) return [];
+  return [...node.driver.partitions()].filter(({ log, topicId, partition }) => {
     const { isr = [], eligibleLeaderReplicas = [] } = image?.topics.partition(topicId, partition) ?? {};
-    if ([...isr, ...eligibleLeaderReplicas].every((other) => other === id)) return true;
-  }
-  return false;
+    return log.kind === 'offline' && [...isr, ...eligibleLeaderReplicas].every((other) => other === id);
+  });
 }

@@ -18,6 +18,10 @@ export const CLUSTER_MISFORTUNES = [
   'freeze',
   'stall',
   'failedWrite',
+  'fullDisk',
+  'rot',
+  'clockStep',
+  'deletedRecords',
   'reset',
   'isolation',
   'split',
@@ -27,6 +31,7 @@ export const CLUSTER_MISFORTUNES = [
   'slowLink',
   'slowControllers',
   'unsteadyFollower',
+  'siege',
   'deletedTopic',
   'reassignment',
   'morePartitions',
@@ -45,6 +50,8 @@ export interface ClusterPlan {
   readonly misfortunes: readonly ClusterMisfortune[];
   readonly misfortuneEveryMs: number;
   readonly latency: DiskLatency;
+  /** By how much a machine's clock may run fast or slow, as a part of one. */
+  readonly maxDrift: number;
   readonly network: NetworkPlan;
   readonly idleCloseMs: number;
   /** Without node.id, which each machine adds. */
@@ -55,7 +62,7 @@ export interface ClusterPlan {
 const isTopicNeed = (need: Need): need is TopicNeed => !(CLUSTER_MISFORTUNES as readonly string[]).includes(need);
 
 export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
-  const brokers = dice.between(3, 5);
+  const brokers = dice.pick([3, 3, 4, 5]);
   const controllers = 3;
   const maxLatencyMs = dice.pick([2, 5, 15]);
   return {
@@ -64,6 +71,7 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
     misfortunes: misfortunesOf(dice, needs),
     misfortuneEveryMs: dice.between(200, 1500),
     latency: { maxReadMs: dice.between(0, 1), maxWriteMs: dice.between(0, 2), maxSyncMs: dice.between(0, 10) },
+    maxDrift: dice.pick([0, 0.001, 0.05]),
     network: {
       ...{ maxLatencyMs, lateness: dice.pick([0, 0.002, 0.01]), maxLateMs: 300 },
       keepaliveMs: [300, dice.pick([1000, 5000])],
@@ -78,7 +86,7 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
 function misfortunesOf(dice: Dice, needs: readonly Need[]): readonly ClusterMisfortune[] {
   const needed = CLUSTER_MISFORTUNES.filter((one) => needs.includes(one));
   if (needed.length > 0 && dice.chance(0.8)) return needed;
-  if (dice.chance(0.25)) return ['unsteadyFollower', dice.pick(CLUSTER_MISFORTUNES)];
+  if (dice.chance(0.25)) return [dice.pick(['unsteadyFollower', 'siege'] as const), dice.pick(CLUSTER_MISFORTUNES)];
   return CLUSTER_MISFORTUNES.filter((one) => dice.chance(0.4) || needs.includes(one));
 }
 
@@ -101,9 +109,12 @@ function configs(dice: Dice, controllers: number) {
         'log.dir': 'logs',
         'controller.quorum.voters': voters,
         'broker.heartbeat.interval.ms': Math.floor(sessionMs / 4),
-        'request.timeout.ms': dice.between(500, 3000),
+        'request.timeout.ms': dice.pick([400, 1000, 3000]),
         'log.retention.check.interval.ms': 10_000,
-        'replica.high.watermark.checkpoint.interval.ms': dice.between(100, 3000),
+        'replica.high.watermark.checkpoint.interval.ms': dice.pick([100, 1000, 10_000]),
+        // Small: whoever catches up needs many round trips.
+        'replica.fetch.max.bytes': dice.pick([1024, 1024 * 1024]),
+        'replica.fetch.response.max.bytes': dice.pick([1024, 1024 * 1024]),
         'barnabas.log.max.open.partitions': dice.pick([2, 1000]),
         'barnabas.log.tail.cache.bytes': dice.pick([0, 1_000_000]),
         'replica.lag.time.max.ms': dice.between(200, 1500),

@@ -25,7 +25,8 @@ export function planTopics(dice: Dice, needs: readonly TopicNeed[]): readonly To
   const replicationFactor = 3;
   const minIsr = needs.includes('minIsr1') ? 1 : needs.includes('minIsr2') ? 2 : dice.pick([1, 2]);
   const strict = topic(dice, 'strict', replicationFactor, minIsr, NO_FREEDOM);
-  const other = topic(dice, 'other', dice.pick([1, 2, 3]), dice.pick([1, 2]), {
+  const replicas = needs.includes('relaxed') ? replicationFactor : dice.pick([1, 2, 3]);
+  const other = topic(dice, 'other', replicas, dice.pick([1, 2]), {
     isRelaxed: dice.chance(0.3) || needs.includes('relaxed'),
     isUnclean: dice.chance(0.05),
     isMortal: dice.chance(0.3) || needs.includes('mortal'),
@@ -46,5 +47,5 @@ function topic(dice: Dice, name: string, replicationFactor: number, minIsr: numb
     config['flush.ms'] = String(dice.between(10, 1000));
   }
   if (freedoms.isUnclean) config['unclean.leader.election.enable'] = 'true';
-  return { name, partitions: dice.between(1, 2), replicationFactor, ...freedoms, config };
+  return { name, partitions: dice.pick([1, 2, 4]), replicationFactor, ...freedoms, config };
 }

@@ -16,15 +16,23 @@ export function unsteadyFollower(cluster: Cluster, outages: Outages): void {
   const lagMs = plan.brokerConfig['replica.lag.time.max.ms'];
   const awayMs = dice.between(lagMs, 3 * lagMs);
   outages.separate([leader], [follower], awayMs);
-  if (dice.chance(0.6)) outages.slow(leader, controllers, dice.between(50, 1500), awayMs + 2000);
+  if (dice.chance(0.4)) outages.slow(leader, controllers, dice.between(50, 1500), awayMs + 2000);
+  else if (dice.chance(0.7))
+    scheduler.after(awayMs, 'an admission will be late', () => holdUpAdmission(cluster, leader));
   const later = awayMs + dice.between(5, 500);
   if (dice.chance(0.6)) {
     scheduler.after(later, 'the follower goes again', () => {
       outages.separate([leader], [follower], dice.between(100, 3000));
     });
   }
-  if (dice.chance(0.2)) return;
+  if (dice.chance(0.4)) return;
   scheduler.after(later + dice.between(0, 800), 'the leader goes', () => lose(cluster, outages, leader));
+}
+
+/** The follower is back: what its leader asks for next arrives when it may not be true any more. */
+function holdUpAdmission({ dice, network, controllers }: Cluster, leader: BrokerNode): void {
+  const extraMs = dice.between(200, 5000);
+  for (const { name } of controllers) network.links.holdUp(leader.name, name, 'AlterPartition', extraMs);
 }
 
 function lose({ dice, nodes, trace }: Cluster, outages: Outages, leader: BrokerNode): void {

@@ -51,6 +51,7 @@ export class MountedStore implements KeyValueStore {
     return this.#call(async () => {
       const failure = this.disk.nextFailure();
       await this.#turn(this.disk.writeMs(), 'write');
+      if (this.disk.isFull) throw this.#isFull();
       if (failure === 'refused') throw this.#failure();
       await this.store.write(copies, { sync: false });
       if (sync || failure !== undefined) await this.#sync(failure !== undefined);
@@ -96,6 +97,11 @@ export class MountedStore implements KeyValueStore {
   #failure(): StoreError {
     const { location } = this.store;
     return new StoreError('io', `the simulated disk of ${location} failed`, location);
+  }
+
+  #isFull(): StoreError {
+    const { location } = this.store;
+    return new StoreError('no-space', `the simulated disk of ${location} is full`, location);
   }
 
   #turn(ms: number, what: string): Promise<void> {

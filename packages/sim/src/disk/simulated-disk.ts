@@ -24,6 +24,7 @@ export interface DiskLatency {
 export class SimulatedDisk {
   readonly files = new MemoryStoreFactory();
   #stalledUntilMs = 0;
+  #fullUntilMs = 0;
   #slowUntilMs = 0;
   #slowness = 1;
   #failures: WriteFailure[] = [];
@@ -45,6 +46,15 @@ export class SimulatedDisk {
     this.#slowUntilMs = this.scheduler.elapsedMs + ms;
   }
 
+  /** Until then, nothing can be written. */
+  fill(ms: number): void {
+    this.#fullUntilMs = this.scheduler.elapsedMs + ms;
+  }
+
+  get isFull(): boolean {
+    return this.scheduler.elapsedMs < this.#fullUntilMs;
+  }
+
   failNextWrite(failure: WriteFailure): void {
     this.#failures.push(failure);
   }
@@ -53,6 +63,7 @@ export class SimulatedDisk {
   heal(): void {
     this.#stalledUntilMs = 0;
     this.#slowUntilMs = 0;
+    this.#fullUntilMs = 0;
     this.#failures = [];
   }
 

@@ -1,5 +1,5 @@
 /**
- * Reads every log of every broker from its start to the end of what is committed, when all is healed: replicas must hold
+ * Reads every log of every broker from where all of them have begun to the end of what is committed, when all is healed: replicas must hold
  * the same bytes, and they must be what is committed.
  */
 import type { PartitionLog } from '@barnabas/log';
@@ -17,10 +17,11 @@ export async function audit(cluster: Cluster): Promise<void> {
       const known = truth.find(topic.id, number);
       // What a client has long given up may still arrive, and be appended while this goes on.
       const endOffset = known?.endOffset ?? 0;
-      for (const id of replicas) {
-        const log = brokers[id - 1]?.logs?.log(topic.id, number);
+      const logs = replicas.map((id) => ({ id, log: brokers[id - 1]?.logs?.log(topic.id, number) }));
+      const startOffset = Math.max(0, ...logs.map(({ log }) => log?.logStartOffset ?? 0));
+      for (const { id, log } of logs) {
         if (log === undefined) continue;
-        const content = await readAll(log, endOffset);
+        const content = await readAll(log, startOffset, endOffset);
         cluster.tally.count('logs read');
         const [first] = contents;
         if (first !== undefined && !first.equals(content)) {
@@ -45,9 +46,9 @@ export async function audit(cluster: Cluster): Promise<void> {
   }
 }
 
-async function readAll(log: PartitionLog, endOffset: number): Promise<Buffer> {
+async function readAll(log: PartitionLog, startOffset: number, endOffset: number): Promise<Buffer> {
   const batches: Buffer[] = [];
-  let offset = log.logStartOffset;
+  let offset = startOffset;
   while (offset < endOffset) {
     const result = await log.read({ offset, maxBytes: 100_000, maxOffset: endOffset, minOneBatch: true });
     if (result.nextOffset === offset) throw new Violation('audit', 'a log cannot be read to its end', { offset });

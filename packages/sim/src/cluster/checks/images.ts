@@ -20,7 +20,7 @@ export class ImageChecks {
   #newest: MetadataImage | undefined;
 
   constructor(
-    private readonly mayElectUncleanly: (topic: string) => boolean,
+    private readonly mayElectUncleanly: (topic: TopicImage, partition: number) => boolean,
     private readonly onNewest: (image: MetadataImage) => void,
   ) {}
 
@@ -66,7 +66,7 @@ export class ImageChecks {
       // The admission that completes a reassignment takes away who asked for it, in one change.
       const isReplaced = old.removingReplicas.includes(old.leader) && !partition.replicas.includes(old.leader);
       const isClean = hasLeft || isReplaced || partition.isr.some((id) => known.includes(id));
-      if (isElected && !isClean && !this.mayElectUncleanly(topic.name)) {
+      if (isElected && !isClean && !this.mayElectUncleanly(topic, number)) {
         throw new Violation('election', 'a replica was elected that may lack what is committed', {
           ...{ ...facts, before: JSON.stringify(old) },
         });

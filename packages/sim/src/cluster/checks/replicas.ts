@@ -4,6 +4,7 @@
  *   one-leader            a partition and leader epoch have one leader
  *   watermark             a leader's high watermark does not fall within its epoch; a follower's is not above what is committed
  *   isr                   the ISR that a leader believes in is among its replicas, and it is in it
+ *   log-start             nothing is gone at the start of a log but what a client has deleted
  *   committed             a high watermark is where a batch ends
  *   committed-prefix      below its high watermark, every replica has what is committed
  *   leader-completeness   whoever leads has everything that is committed
@@ -24,6 +25,7 @@ interface Seen {
   leaderEpoch: number;
   highWatermark: number;
   isLeader: boolean;
+  logStartOffset: number;
   /** Below it, its log has been compared with what is committed. */
   compared: number;
 }
@@ -42,19 +44,27 @@ export class ReplicaChecks {
   }
 
   #look(brokerId: number, replica: ReplicaPartition): void {
-    const { leaderEpoch, highWatermark, isLeader } = replica;
+    const { leaderEpoch, highWatermark, isLeader, logStartOffset } = replica;
     const before = this.#seen.get(replica);
     if (
       before !== undefined &&
       before.leaderEpoch === leaderEpoch &&
       before.highWatermark === highWatermark &&
-      before.isLeader === isLeader
+      before.isLeader === isLeader &&
+      before.logStartOffset === logStartOffset
     ) {
       return;
     }
     const truth = this.truth.partition(replica.topic, replica.topicId, replica.partition);
-    const seen = { leaderEpoch, highWatermark, isLeader, compared: before?.compared ?? 0 };
+    const seen = { leaderEpoch, highWatermark, isLeader, logStartOffset, compared: before?.compared ?? 0 };
     this.#seen.set(replica, seen);
+    const asked = this.truth.deletable(truth.name);
+    if (logStartOffset > asked) {
+      throw broken('log-start', 'records are gone that nobody has deleted', brokerId, replica, {
+        logStartOffset,
+        asked,
+      });
+    }
     if (isLeader) this.#lookAtLeader(brokerId, replica, truth, before);
     this.#compare(brokerId, replica, truth, seen);
   }
@@ -80,14 +90,14 @@ export class ReplicaChecks {
 
   #compare(brokerId: number, replica: ReplicaPartition, truth: PartitionTruth, seen: Seen): void {
     const { topicId, partition, highWatermark } = replica;
-    if (highWatermark > truth.endOffset && !truth.mayHaveLost) {
+    if (highWatermark > truth.highestEndOffset && !truth.mayHaveLost) {
       throw broken('watermark', 'a follower’s high watermark is above everything committed', brokerId, replica, {
         committed: truth.endOffset,
       });
     }
     const log = this.truth.replica(brokerId, topicId, partition);
     const from = Math.min(seen.compared, log.endOffset, highWatermark);
-    truth.compare('committed-prefix', brokerId, log, from, highWatermark);
+    truth.compareFollower(brokerId, log, from, highWatermark);
     seen.compared = highWatermark;
   }
 }

@@ -1,4 +1,5 @@
 /** Somebody who makes the topics of the run, makes again those that are gone, and changes what there is. */
+import type { DeleteRecords, TopicPartition } from '@barnabas/client';
 import { BarnabasError } from '@barnabas/protocol';
 import type { Surroundings } from '../surroundings.js';
 import type { TopicPlan } from '../topics.js';
@@ -46,12 +47,50 @@ export class ClusterAdmin {
     this.#try('more partitions', this.#admin.createPartitions([{ name, totalCount: count + 1 }]));
   }
 
+  /** Somebody leads, whatever he lacks: a person's way out where all that is left cannot be used. */
+  electUncleanly({ topic, partition }: TopicPartition): void {
+    const election = this.#admin.electLeaders('unclean', { topics: [{ topic, partitions: [partition] }] });
+    this.#try('unclean election', election);
+  }
+
+  /** Everything of a partition below some committed record goes; now and then everything that is committed. */
+  deleteRecordsSomewhere(): void {
+    const { dice, truth, image } = this.around;
+    const { topic, partition } = dice.pick(this.around.partitions());
+    const name = `${topic}-${partition}`;
+    const committed = truth.find(image?.topics.named(topic)?.id ?? '', partition)?.endOffset ?? 0;
+    const beforeOffset = dice.between(0, committed);
+    truth.mayDelete(name, beforeOffset);
+    this.#try('deletion of records', this.#deleteRecords(name, { topic, partition, beforeOffset }));
+  }
+
   electPreferred(): void {
     this.#try('election', this.#admin.electLeaders('preferred'));
   }
 
+  /** The preferred leader of one partition is to lead it; or, if a broker is given, that one is made it first. */
+  lead({ topic, partition }: TopicPartition, broker: number | undefined): void {
+    this.#try('election', this.#lead({ topic, partition }, broker));
+  }
+
   get #admin() {
     return this.#process.client.admin();
+  }
+
+  async #deleteRecords(name: string, cut: DeleteRecords): Promise<void> {
+    for (const { logStartOffset } of await this.#admin.deleteRecords([cut])) {
+      const { beforeOffset } = cut;
+      this.around.judge(() => this.around.truth.deleted(name, beforeOffset, logStartOffset));
+    }
+  }
+
+  async #lead({ topic, partition }: TopicPartition, broker: number | undefined): Promise<void> {
+    const { replicas = [] } = this.around.image?.topics.named(topic)?.partitions[partition] ?? {};
+    if (broker !== undefined && replicas.includes(broker)) {
+      const others = replicas.filter((id) => id !== broker);
+      await this.#admin.alterPartitionReassignments([{ topic, partition, replicas: [broker, ...others] }]);
+    }
+    await this.#admin.electLeaders('preferred', { topics: [{ topic, partitions: [partition] }] });
   }
 
   #exists(topic: string): boolean {

@@ -2,7 +2,7 @@
  * A program that produces with the real producer, and compares what it is told with what is
  * committed. A record that fails has an unknown fate; a record that is acknowledged has none.
  */
-import type { Acks, Producer, RecordMetadata } from '@barnabas/client';
+import type { Acks, Producer, RecordMetadata, TopicPartition } from '@barnabas/client';
 import { BarnabasError } from '@barnabas/protocol';
 import { markOf } from '../truth/marks.js';
 import type { Surroundings } from '../surroundings.js';
@@ -31,6 +31,8 @@ export class ClusterProducer {
   readonly #style: Style;
   readonly #process: ClientProcess;
   readonly #producer: Producer;
+  /** Where it sends every other record to: a partition that is busy has something on its way at any time. */
+  readonly #favourite: number;
   /** By lane. */
   readonly #made = new Map<string, number>();
   /** Lanes in which a record has failed. */
@@ -49,8 +51,9 @@ export class ClusterProducer {
       isIdempotent: acks === 'all' && dice.chance(0.75),
       thinkMs: dice.pick([30, 100, 300]),
       maxPending: dice.between(1, 30),
-      maxPaddingBytes: dice.pick([0, 100]),
+      maxPaddingBytes: dice.pick([0, 100, 400]),
     };
+    this.#favourite = dice.below(1000);
     this.#process = new ClientProcess(around, this.name);
     this.#producer = this.#process.client.producer({
       ...{ acks, enableIdempotence: this.#style.isIdempotent, lingerMs: dice.pick([0, 5, 30]) },
@@ -90,12 +93,18 @@ export class ClusterProducer {
     scheduler.after(dice.between(1, this.#style.thinkMs), `${this.name} thinks`, () => {
       if (this.around.isEnding) return;
       if (this.#pending < this.#style.maxPending) {
-        const { topic, partition } = dice.pick(this.around.partitions());
+        const { topic, partition } = this.#target();
         const count = dice.between(1, 3);
         for (let at = 0; at < count; at++) void this.#send(topic, partition);
       }
       this.#think();
     });
+  }
+
+  #target(): TopicPartition {
+    const partitions = this.around.partitions();
+    const favourite = partitions[this.#favourite % partitions.length];
+    return favourite !== undefined && this.around.dice.chance(0.5) ? favourite : this.around.dice.pick(partitions);
   }
 
   /** True if it was acknowledged. Never rejects. */

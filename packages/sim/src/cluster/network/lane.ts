@@ -67,8 +67,8 @@ export class Lane {
   /** False: full; onDrained follows. */
   push(parcel: Parcel): boolean {
     if (this.#isClosed || this.#hasLost) return true;
-    const { scheduler, links, from, to, fullAtBytes } = this.parts;
-    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, scheduler.elapsedMs + links.delayMs(from, to));
+    const { scheduler, links, from, to, what, fullAtBytes } = this.parts;
+    this.#lastArrivalMs = Math.max(this.#lastArrivalMs, scheduler.elapsedMs + links.delayMs(from, to, what));
     this.#travelling.push({ parcel, arrivesAtMs: this.#lastArrivalMs });
     this.#bytes += sizeOf(parcel);
     this.#move();

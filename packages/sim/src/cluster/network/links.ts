@@ -16,6 +16,8 @@ export class Links {
   /** `from>to`: by how many outages it is cut, and what waits for it to be whole again. */
   readonly #cut = new Map<string, { outages: number; readonly waiting: (() => void)[] }>();
   readonly #slow = new Map<string, number>();
+  /** By how much the next message of a kind is to be late: `from>to kind`. */
+  readonly #heldUp = new Map<string, number>();
   #isCalm = false;
 
   constructor(
@@ -46,8 +48,14 @@ export class Links {
     this.#slow.set(`${from}>${to}`, extraMs);
   }
 
+  /** The next message of a kind takes so much longer; in a stream those behind it wait, too. */
+  holdUp(from: string, to: string, kind: string, extraMs: number): void {
+    this.#heldUp.set(`${from}>${to} ${kind}`, extraMs);
+  }
+
   /** All ways are whole and quick again. */
   join(): void {
+    this.#heldUp.clear();
     const waiting = [...this.#cut.values()].flatMap((way) => way.waiting);
     this.#cut.clear();
     this.#slow.clear();
@@ -68,9 +76,17 @@ export class Links {
     this.#cut.get(`${from}>${to}`)?.waiting.push(goOn);
   }
 
-  delayMs(from: string, to: string): number {
+  delayMs(from: string, to: string, kind: string): number {
     const { dice, plan } = this;
-    const delayMs = dice.between(0, plan.maxLatencyMs) + dice.between(0, this.#slow.get(`${from}>${to}`) ?? 0);
+    const way = `${from}>${to}`;
+    const heldUpMs = this.#heldUp.size === 0 ? 0 : this.#heldUpMs(`${way} ${kind}`);
+    const delayMs = dice.between(0, plan.maxLatencyMs) + dice.between(0, this.#slow.get(way) ?? 0) + heldUpMs;
     return !this.#isCalm && dice.chance(plan.lateness) ? delayMs + dice.between(1, plan.maxLateMs) : delayMs;
+  }
+
+  #heldUpMs(message: string): number {
+    const extraMs = this.#heldUp.get(message) ?? 0;
+    this.#heldUp.delete(message);
+    return extraMs;
   }
 }

@@ -81,8 +81,17 @@ export class Network {
   /** Some connection breaks, for no reason that anybody knows. */
   reset(): void {
     const usable = this.#connections.filter(({ isUsable }) => isUsable);
-    if (usable.length === 0) return;
-    const connection = this.stage.dice.pick(usable);
+    if (usable.length > 0) this.#reset(this.stage.dice.pick(usable));
+  }
+
+  /** The same, of what the one has opened to the other. */
+  resetBetween(client: string, server: string): void {
+    const isMeant = ({ client: { host }, serverHost }: Connection) =>
+      host.name === client && serverHost.name === server;
+    for (const connection of this.#connections.filter(isMeant)) this.#reset(connection);
+  }
+
+  #reset(connection: Connection): void {
     connection.breakSide('client');
     connection.breakSide('server');
     this.#forget();

@@ -11,6 +11,7 @@ import { SimulatedDisk } from '../../disk/simulated-disk.js';
 import { Scope } from '../../kernel/scheduler.js';
 import type { Surroundings } from '../surroundings.js';
 import type { Host } from '../network/host.js';
+import { MachineClock } from './machine-clock.js';
 import { simulatedLogger } from './simulated-logger.js';
 
 /** What one life of a role is made with. */
@@ -30,9 +31,15 @@ export interface Life {
 /** Said by a role that ends because of its surroundings and not by a fault of its own. */
 const EXCUSES = ['simulated disk', 'simulated connection', 'the store at', 'was stopped', 'registration.timeout'];
 
+/** A full disk takes partitions of a broker offline; everything else there goes on. */
+function mustGoOn(kind: string, { isServing }: Life, text: string): boolean {
+  return kind === 'broker' && isServing && text.includes('is full');
+}
+
 export abstract class RoleNode {
   readonly disk: SimulatedDisk;
   readonly host: Host;
+  readonly clock: MachineClock;
   #life: Life | undefined;
   #lives = 0;
 
@@ -43,6 +50,8 @@ export abstract class RoleNode {
   ) {
     this.disk = new SimulatedDisk(around.scheduler, around.dice, around.plan.latency);
     this.host = around.network.host(this.name);
+    const { maxDrift } = around.plan;
+    this.clock = new MachineClock(around.scheduler, 1 + maxDrift * (2 * around.dice.float() - 1));
   }
 
   get name(): string {
@@ -120,9 +129,9 @@ export abstract class RoleNode {
   #parts(scope: Scope): LifeParts {
     const { around, host } = this;
     const logger = simulatedLogger(around, this.name);
-    const clock = around.scheduler.clock();
+    const clock = around.plant.clock?.(this.clock) ?? this.clock;
     return {
-      environment: { clock, timers: scope, random: around.dice, logger, metrics: noMetrics },
+      environment: { clock, timers: this.clock.timers(scope), random: around.dice, logger, metrics: noMetrics },
       connector: createConnector({
         ...{ clientId: this.name, local: around.network.from(host, scope), logger },
         onFault: (fault) => around.fail(fault),
@@ -135,7 +144,7 @@ export abstract class RoleNode {
     if (this.#life !== life || life.isStopping) return;
     const text = error instanceof Error ? error.message : String(error);
     this.around.trace.note(`  ${this.name} ended: ${text}`);
-    const isExcused = EXCUSES.some((excuse) => text.includes(excuse));
+    const isExcused = EXCUSES.some((excuse) => text.includes(excuse)) && !mustGoOn(this.kind, life, text);
     if (!isExcused && !(error instanceof BarnabasError && error.retriable)) this.around.fail(error);
     this.around.tally.count(`${this.kind}s ended by themselves`);
     this.kill();

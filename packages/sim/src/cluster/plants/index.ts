@@ -1,4 +1,6 @@
 /** All planted bugs of a cluster. */
+import * as inFaults from './fault-plants.js';
+import * as inEpochs from './epoch-plants.js';
 import {
   acknowledgeBeforeFsync,
   followerAcknowledgesOnAppend,
@@ -13,4 +15,6 @@ export const CLUSTER_PLANTS: readonly ClusterPlant[] = [
   ...[acknowledgeBeforeFsync, followerAcknowledgesOnAppend, ignoreSequences, truncateToHighWatermark],
   ...Object.values(inReplicas),
   ...Object.values(inMessages),
+  ...[inEpochs.admitByTheWatermarkAlone, inEpochs.ignoreBrokerEpochs, inEpochs.forgetUnknownOutcomes],
+  ...Object.values(inFaults),
 ];

@@ -6,10 +6,10 @@ import { withOverrides } from '../../kernel/overrides.js';
 import type { ClusterPlant, PlantSite } from './plant.js';
 
 /** What a partition's loss looks like. */
-export const LOSS = ['leader-completeness', 'committed-prefix', 'watermark', 'audit'];
+export const LOSS = ['electable', 'leader-completeness', 'committed-prefix', 'watermark', 'audit'];
 
 /** Each log is wrapped once it is open, and may be changed before anybody sees it. */
-function wrapEachLog(
+export function wrapEachLog(
   logs: LogManager,
   wrap: (log: PartitionLog, at: TopicPartition) => PartitionLog | Promise<PartitionLog>,
 ): LogManager {

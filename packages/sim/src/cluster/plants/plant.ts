@@ -2,7 +2,8 @@
  * A planted bug: the real roles in surroundings that make them misbehave as a real bug would. Only
  * the simulator can turn one on; each is there to prove that a checker can fail.
  */
-import type { ReplicaPartition } from '@barnabas/broker/parts';
+import type { ReplicaNode, ReplicaPartition } from '@barnabas/broker/parts';
+import type { Clock } from '@barnabas/common';
 import type { ControllerConfig } from '@barnabas/controller';
 import type { LogManager } from '@barnabas/log';
 import type { MetadataImage } from '@barnabas/metadata';
@@ -16,6 +17,8 @@ export interface PlantSite extends Stage {
   readonly plan: ClusterPlan;
   /** The metadata that a controller has committed, by the name of its machine. */
   imageAt(name: string): MetadataImage | undefined;
+  /** What runs on a broker, by the name of its machine. */
+  nodeOf(name: string): ReplicaNode | undefined;
 }
 
 export interface ClusterPlant {
@@ -34,6 +37,8 @@ export interface ClusterPlant {
   logs?(logs: LogManager, site: PlantSite): LogManager;
   /** A replica, after every event. */
   replica?(replica: ReplicaPartition, site: PlantSite): void;
+  /** The clock of a node. */
+  clock?(clock: Clock): Clock;
   /** A message as it arrives. */
   heard?(envelope: Envelope, site: PlantSite): unknown;
 }

@@ -7,21 +7,44 @@ import { Violation } from '../../kernel/violation.js';
 import { Marks } from './marks.js';
 import type { ReplicaLog, ShadowBatch } from './replica-log.js';
 
+export interface TruthParts {
+  /** Below it, a log need not have what was committed. */
+  readonly deletable: () => number;
+  readonly onLoss: () => void;
+  /** The broker may lead without what its machine's power has taken. */
+  readonly isExcused: (brokerId: number) => boolean;
+}
+
+interface Leader {
+  readonly id: number;
+  readonly epoch: number;
+  readonly log: ReplicaLog;
+}
+
+interface Parting {
+  /** Of the batch among the committed ones. */
+  readonly index: number;
+  readonly expected: ShadowBatch | undefined;
+  readonly found: ShadowBatch | undefined;
+}
+
 export class PartitionTruth {
   readonly #batches: ShadowBatch[] = [];
   readonly #marks = new Marks();
-  /** What may be told of it: everything that was ever promised, forgotten losses included. */
   #endOffset = 0;
-  /** A loss that was allowed may have happened: what contradicts is believed. */
+  #highestEndOffset = 0;
+  /** Whatever is elected here is believed: the topic allows unclean elections. */
   mayHaveLost = false;
-  /** The highest leader epoch in which somebody led it, and who. */
-  #leader: { readonly epoch: number; readonly log: ReplicaLog } | undefined;
+  /** Of the highest epoch in which somebody led. */
+  #leader: Leader | undefined;
+  /** What was committed and is lost, as it was allowed, by print. */
+  readonly #lost = new Map<string, ShadowBatch>();
 
   constructor(
     readonly topic: string,
     readonly topicId: string,
     readonly partition: number,
-    private readonly onLoss: () => void,
+    private readonly parts: TruthParts,
   ) {}
 
   get name(): string {
@@ -32,17 +55,33 @@ export class PartitionTruth {
     return this.#endOffset;
   }
 
+  /** The highest end that it ever had: above it only after a loss that was allowed. */
+  get highestEndOffset(): number {
+    return this.#highestEndOffset;
+  }
+
+  get hasLost(): boolean {
+    return this.mayHaveLost || this.#lost.size > 0;
+  }
+
   /** The mark of a committed record; undefined if none is at the offset. */
   markAt(offset: number): string | undefined {
     const batch = this.#batchAt(offset);
     return batch?.values[offset - batch.baseOffset];
   }
 
+  /** The record is committed there, or was and is lost as it was allowed. */
+  hasHeld(offset: number, mark: string): boolean {
+    if (this.markAt(offset) === mark) return true;
+    for (const { baseOffset, values } of this.#lost.values()) if (values[offset - baseOffset] === mark) return true;
+    return false;
+  }
+
   /** A broker leads in this epoch, with this log. Everything committed must be in it. */
   led(brokerId: number, epoch: number, log: ReplicaLog): void {
     if (this.#leader !== undefined && this.#leader.epoch >= epoch) return;
-    this.#leader = { epoch, log };
-    this.compare('leader-completeness', brokerId, log, 0, this.#endOffset);
+    this.#leader = { id: brokerId, epoch, log };
+    this.#compareLeader(this.#leader, 0, this.#endOffset);
   }
 
   /** A leader's high watermark has risen. */
@@ -60,29 +99,48 @@ export class PartitionTruth {
     }
     const from = this.#endOffset;
     this.#endOffset = highWatermark;
+    this.#highestEndOffset = Math.max(this.#highestEndOffset, highWatermark);
     const later = this.#leader;
     // What a leader of the past commits, its successor must have.
-    if (later !== undefined && later.epoch > epoch) {
-      this.compare('leader-completeness', brokerId, later.log, from, highWatermark);
-    }
+    if (later !== undefined && later.epoch > epoch) this.#compareLeader(later, from, highWatermark);
   }
 
-  /** The log must have what is committed between the two offsets. */
-  compare(check: string, brokerId: number, log: ReplicaLog, from: number, to: number): void {
-    const first = this.#indexAt(from);
+  /** The first batch committed from that offset on that is not in the log. */
+  firstLacking(log: ReplicaLog, from: number): ShadowBatch | undefined {
+    return this.#partingOf(log, from, this.#endOffset)?.expected;
+  }
+
+  /** Below its high watermark the log must have what is committed between the two offsets. */
+  compareFollower(brokerId: number, log: ReplicaLog, from: number, to: number): void {
+    const parting = this.#partingOf(log, from, to);
+    if (parting === undefined) return;
+    const { index, found } = parting;
+    // It knows of what is lost, and not yet of the loss.
+    if (found !== undefined && this.#lost.has(found.print)) return;
+    if (this.mayHaveLost) this.#forgetFrom(index);
+    else throw this.#lacking('committed-prefix', brokerId, log, parting);
+  }
+
+  #compareLeader({ id, log }: Leader, from: number, to: number): void {
+    const parting = this.#partingOf(log, from, to);
+    if (parting === undefined) return;
+    const lacking = this.#batches.slice(parting.index);
+    const isTaken = this.parts.isExcused(id) && lacking.every((batch) => log.wasTaken(batch));
+    if (!isTaken && !this.mayHaveLost) throw this.#lacking('leader-completeness', id, log, parting);
+    this.#forgetFrom(parting.index);
+    for (const batch of lacking) this.#lost.set(batch.print, batch);
+  }
+
+  /** The first committed batch between the two offsets that is not in the log, and what is there. */
+  #partingOf(log: ReplicaLog, from: number, to: number): Parting | undefined {
+    // A replica that was made anew begins where its leader's log did then.
+    const first = this.#indexAt(Math.max(from, Math.min(log.startOffset, this.parts.deletable())));
     const expected = this.#batches.slice(first).filter(({ endOffset }) => endOffset <= to);
     const [head] = expected;
-    if (head === undefined) return;
+    if (head === undefined) return undefined;
     const found = log.between(head.baseOffset, to);
     const at = expected.findIndex((batch, index) => batch.print !== found[index]?.print);
-    if (at < 0) return;
-    if (this.mayHaveLost) {
-      this.#forgetFrom(first + at);
-      return;
-    }
-    throw this.#violation(check, 'a replica lacks what was committed', brokerId, {
-      ...{ expected: expected[at]?.print, found: found[at]?.print, logEndOffset: log.endOffset },
-    });
+    return at < 0 ? undefined : { index: first + at, expected: expected[at], found: found[at] };
   }
 
   #forgetFrom(index: number): void {
@@ -90,7 +148,7 @@ export class PartitionTruth {
     if (gone.length === 0) return;
     this.#endOffset = gone[0]?.baseOffset ?? 0;
     for (const batch of gone) this.#marks.remove(batch);
-    this.onLoss();
+    this.parts.onLoss();
   }
 
   #batchAt(offset: number): ShadowBatch | undefined {
@@ -108,6 +166,12 @@ export class PartitionTruth {
       else high = middle;
     }
     return low;
+  }
+
+  #lacking(check: string, brokerId: number, log: ReplicaLog, { expected, found }: Parting): Violation {
+    return this.#violation(check, 'a replica lacks what was committed', brokerId, {
+      ...{ expected: expected?.print, found: found?.print, logEndOffset: log.endOffset },
+    });
   }
 
   #violation(

@@ -1,63 +1,65 @@
 /**
- * What topics that are not synced with every write may lose. As long as one replica that is in sync
- * keeps its machine's power and its process, nothing; a machine that has lost its power is no such
- * replica until it is in sync again.
+ * Who may lead without records that are committed, in a topic that is not synced with every write.
+ *
+ * The controller cannot tell whether a broker that was not stopped in good order has lost anything. It
+ * takes it out of ISR and eligible replicas as long as somebody else is in them; the last one stays, and
+ * leads again with whatever its disk has. So a loss is allowed to exactly this broker: one that had the
+ * record, whose machine lost its power, and who was the last one counted on when it registered anew.
+ * What others hold, whose processes died and whose machines did not, is of no account (docs/protocols/
+ * replication.md, section 6, "What flush.messages gives up").
+ *
+ * Does not own: what the power has taken, which the replica's shadow knows (replica-log.ts).
  */
 import type { MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
-import type { PartitionTruth } from './partition-truth.js';
-
-export interface RelaxedParts {
-  readonly isRelaxed: (topic: string) => boolean;
-  readonly isUp: (brokerId: number) => boolean;
-  readonly image: () => MetadataImage | undefined;
-  readonly truth: (topic: TopicImage, partition: number) => PartitionTruth;
-}
-
-/** Of one partition: brokers that have lost their power, and the registration they had then. */
-type Vulnerable = Map<number, number>;
 
 export class RelaxedTopics {
-  readonly #vulnerable = new Map<string, Vulnerable>();
+  /** By broker: the registration as last seen. */
+  readonly #registrations = new Map<number, number>();
+  /** `<broker>/<topic id>-<partition>` for those who were alone when they last registered. */
+  readonly #lastOnes = new Set<string>();
+  /** Machines that have lost their power, and nobody has registered there since. */
+  readonly #silent = new Set<number>();
 
-  constructor(private readonly parts: RelaxedParts) {}
+  constructor(private readonly isRelaxed: (topic: string) => boolean) {}
 
-  wentDown(brokerId: number, hasLostPower: boolean): void {
-    this.#each((topic, partition, number) => {
-      if (!partition.replicas.includes(brokerId)) return;
-      const vulnerable = this.#of(topic, number);
-      const registration = this.parts.image()?.brokers.get(brokerId)?.epoch ?? 0;
-      if (hasLostPower) vulnerable.set(brokerId, registration);
-      const { replicas, isr } = partition;
-      const isSafe = replicas.every((id) => id === brokerId || (this.parts.isUp(id) && isr.includes(id)));
-      if (vulnerable.size > 0 && (!isSafe || vulnerable.size > 1 || replicas.length === 1)) {
-        this.parts.truth(topic, number).mayHaveLost = true;
-      }
-    });
+  isExcused(brokerId: number, topicId: string, partition: number): boolean {
+    return this.#lastOnes.has(keyOf(brokerId, topicId, partition));
   }
 
-  /** Metadata has changed: who is back in sync? */
+  lostPower(brokerId: number): void {
+    this.#silent.add(brokerId);
+  }
+
+  /** The broker may be counted on and lack what the power has taken: nobody can know that yet, or nothing could be done. */
+  mayLack(brokerId: number, topicId: string, partition: number): boolean {
+    return this.#silent.has(brokerId) || this.isExcused(brokerId, topicId, partition);
+  }
+
+  /** Metadata has changed: who has registered anew? */
   changed(image: MetadataImage): void {
-    if (this.#vulnerable.size === 0) return;
-    this.#each((topic, { isr, replicas }, number) => {
-      const vulnerable = this.#of(topic, number);
-      for (const [id, registration] of vulnerable) {
-        const isAnew = (image.brokers.get(id)?.epoch ?? 0) > registration;
-        if (isAnew && isr.length === replicas.length) vulnerable.delete(id);
-      }
-    });
-  }
-
-  #of(topic: TopicImage, number: number): Vulnerable {
-    const key = `${topic.id}-${number}`;
-    const known = this.#vulnerable.get(key) ?? new Map<number, number>();
-    this.#vulnerable.set(key, known);
-    return known;
-  }
-
-  #each(visit: (topic: TopicImage, partition: PartitionImage, number: number) => void): void {
-    for (const topic of this.parts.image()?.topics.values() ?? []) {
-      if (!this.parts.isRelaxed(topic.name)) continue;
-      topic.partitions.forEach((partition, number) => visit(topic, partition, number));
+    for (const { id, epoch } of image.brokers.values()) {
+      if (this.#registrations.get(id) === epoch) continue;
+      this.#registrations.set(id, epoch);
+      this.#silent.delete(id);
+      this.#registered(id, image);
     }
   }
+
+  #registered(brokerId: number, image: MetadataImage): void {
+    for (const topic of image.topics.values()) {
+      if (!this.isRelaxed(topic.name)) continue;
+      topic.partitions.forEach((partition, number) => this.#judge(brokerId, topic, partition, number));
+    }
+  }
+
+  #judge(brokerId: number, topic: TopicImage, partition: PartitionImage, number: number): void {
+    const countedOn = [...partition.isr, ...partition.eligibleLeaderReplicas];
+    const key = keyOf(brokerId, topic.id, number);
+    if (countedOn.every((id) => id === brokerId)) this.#lastOnes.add(key);
+    else this.#lastOnes.delete(key);
+  }
+}
+
+function keyOf(brokerId: number, topicId: string, partition: number): string {
+  return `${brokerId}/${topicId}-${partition}`;
 }

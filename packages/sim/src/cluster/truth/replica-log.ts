@@ -19,9 +19,34 @@ export interface ShadowBatch {
 export class ReplicaLog {
   #batches: ShadowBatch[] = [];
   #startOffset = 0;
+  #hasLostPower = false;
+  #cuts = 0;
+  #isRotten = false;
+  /** By print. */
+  readonly #everHeld = new Set<string>();
+  /** Prints of what has gone with the power and has not come back. */
+  readonly #taken = new Set<string>();
 
   get endOffset(): number {
     return this.#batches.at(-1)?.endOffset ?? this.#startOffset;
+  }
+
+  get startOffset(): number {
+    return this.#startOffset;
+  }
+
+  /** Some of what is stored has changed by itself, and the log has not been made anew since. */
+  get isRotten(): boolean {
+    return this.#isRotten;
+  }
+
+  rots(): void {
+    this.#isRotten = true;
+  }
+
+  /** How often something of it has gone. */
+  get cuts(): number {
+    return this.#cuts;
   }
 
   /** A leader has given these batches their places. */
@@ -33,19 +58,51 @@ export class ReplicaLog {
     }
   }
 
-  followedBatches(batches: Buffer): void {
+  followedBatches(batches: Buffer, judge: (batch: ShadowBatch) => void): void {
     for (const { header, bytes } of splitBatches(batches)) {
-      this.#add(shadowOf(header, bytes, header.baseOffset, header.partitionLeaderEpoch));
+      const batch = shadowOf(header, bytes, header.baseOffset, header.partitionLeaderEpoch);
+      this.#add(batch);
+      judge(batch);
     }
+  }
+
+  /** It is here or was, whatever has become of it. */
+  hasEverHeld({ print }: ShadowBatch): boolean {
+    return this.#everHeld.has(print);
+  }
+
+  /** The machine has lost its power: what is missing when the log is opened next has gone with it. */
+  lostPower(): void {
+    this.#hasLostPower = true;
+  }
+
+  /** A process has opened the log, and it ends here. */
+  openedAt(endOffset: number): void {
+    if (this.#hasLostPower) {
+      const from = this.#batches.findIndex((batch) => batch.endOffset > endOffset);
+      if (from >= 0) for (const { print } of this.#batches.slice(from)) this.#taken.add(print);
+    }
+    this.#hasLostPower = false;
+    // What is empty has been made anew.
+    if (endOffset === 0) this.#isRotten = false;
+    this.cutTo(endOffset);
+  }
+
+  /** It was here, the power took it, and it has not been written again. */
+  wasTaken({ print }: ShadowBatch): boolean {
+    return this.#taken.has(print);
   }
 
   /** Whatever reaches the offset is gone. */
   cutTo(offset: number): void {
+    if (this.endOffset > offset) this.#cuts += 1;
     while ((this.#batches.at(-1)?.endOffset ?? 0) > offset) this.#batches.pop();
     this.#startOffset = Math.min(this.#startOffset, offset);
   }
 
   beginAt(offset: number): void {
+    this.#cuts += 1;
+    this.#isRotten = false;
     this.#batches = [];
     this.#startOffset = offset;
   }
@@ -72,6 +129,8 @@ export class ReplicaLog {
   #add(batch: ShadowBatch): void {
     if (this.#batches.length === 0) this.#startOffset = batch.baseOffset;
     this.#batches.push(batch);
+    this.#everHeld.add(batch.print);
+    this.#taken.delete(batch.print);
   }
 }
 

@@ -5,18 +5,35 @@ import { Violation } from '../../kernel/violation.js';
 import { PartitionTruth } from './partition-truth.js';
 import { ReplicaLog } from './replica-log.js';
 
+export interface TruthParts {
+  readonly onLoss: () => void;
+  /** The broker may lead without what its machine's power has taken. */
+  readonly isExcused: (brokerId: number, topicId: string, partition: number) => boolean;
+  /** Whom the broker follows there. */
+  readonly leaderOf: (brokerId: number, topicId: string, partition: number) => number | undefined;
+  /** A finding in the midst of a call of those under test, who must not get to see it. */
+  readonly fail: (violation: Violation) => void;
+}
+
 export class Truth {
   readonly #partitions = new Map<string, PartitionTruth>();
   readonly #byName = new Map<string, PartitionTruth[]>();
-  readonly #replicas = new Map<string, ReplicaLog>();
+  /** `<topic>-<partition>`: what lies below may have been deleted by a client. */
+  readonly #deletable = new Map<string, number>();
+  /** By broker, and by `<topic id>-<partition>`. */
+  readonly #replicas = new Map<number, Map<string, ReplicaLog>>();
 
-  constructor(private readonly onLoss: () => void) {}
+  constructor(private readonly parts: TruthParts) {}
 
   partition(topic: string, topicId: string, partition: number): PartitionTruth {
     const key = `${topicId}-${partition}`;
     const known = this.#partitions.get(key);
     if (known !== undefined) return known;
-    const truth = new PartitionTruth(topic, topicId, partition, this.onLoss);
+    const truth = new PartitionTruth(topic, topicId, partition, {
+      onLoss: this.parts.onLoss,
+      deletable: () => this.deletable(`${topic}-${partition}`),
+      isExcused: (brokerId) => this.parts.isExcused(brokerId, topicId, partition),
+    });
     this.#partitions.set(key, truth);
     this.#byName.set(truth.name, [...(this.#byName.get(truth.name) ?? []), truth]);
     return truth;
@@ -31,16 +48,46 @@ export class Truth {
   }
 
   replica(brokerId: number, topicId: string, partition: number): ReplicaLog {
-    const key = `${brokerId}/${topicId}-${partition}`;
-    const replica = this.#replicas.get(key) ?? new ReplicaLog();
-    this.#replicas.set(key, replica);
+    const logs = this.#replicas.get(brokerId) ?? new Map<string, ReplicaLog>();
+    this.#replicas.set(brokerId, logs);
+    const key = `${topicId}-${partition}`;
+    const replica = logs.get(key) ?? new ReplicaLog();
+    logs.set(key, replica);
     return replica;
+  }
+
+  /** A replica of the partition, or of any, has rotted, and has not been made anew. */
+  isAnyRotten(topicId?: string, partition?: number): boolean {
+    const isMeant = (key: string) => topicId === undefined || key === `${topicId}-${partition}`;
+    return [...this.#replicas.values()].some((logs) => [...logs].some(([key, log]) => log.isRotten && isMeant(key)));
+  }
+
+  lostPower(brokerId: number): void {
+    for (const replica of this.#replicas.get(brokerId)?.values() ?? []) replica.lostPower();
+  }
+
+  /** A client is about to ask for that. */
+  mayDelete(name: string, beforeOffset: number): void {
+    this.#deletable.set(name, Math.max(this.deletable(name), beforeOffset));
+  }
+
+  /** Up to where a client has asked for records to be deleted. */
+  deletable(name: string): number {
+    return this.#deletable.get(name) ?? 0;
+  }
+
+  /** A client was told that what it asked for is done. */
+  deleted(name: string, beforeOffset: number, logStartOffset: number): void {
+    if (logStartOffset >= beforeOffset && logStartOffset <= this.deletable(name)) return;
+    throw new Violation('log-start', 'an answer to a deletion of records does not fit what was asked for', {
+      ...{ partition: name, beforeOffset, logStartOffset, asked: this.deletable(name) },
+    });
   }
 
   /** Somebody was told that the record stands there and is committed. */
   told(check: string, name: string, offset: number, mark: string): void {
     const truths = this.#byName.get(name) ?? [];
-    if (truths.some((truth) => truth.markAt(offset) === mark || truth.mayHaveLost)) return;
+    if (truths.some((truth) => truth.hasHeld(offset, mark) || truth.mayHaveLost)) return;
     const committed = truths.map((truth) => `${truth.markAt(offset)} of ${truth.endOffset}`).join(', ');
     throw new Violation(check, 'a record is not committed where it was said to stand', {
       ...{ partition: name, offset, mark, committed },
@@ -68,11 +115,10 @@ export class Truth {
   #watch(brokerId: number, log: PartitionLog, { topicId, partition }: TopicPartition): PartitionLog {
     const replica = this.replica(brokerId, topicId, partition);
     if (log.logEndOffset > replica.endOffset) {
-      throw new Violation('durable', 'a log holds more than was ever written to it', {
-        ...{ brokerId, topicId, partition, logEndOffset: log.logEndOffset, written: replica.endOffset },
-      });
+      const facts = { brokerId, topicId, partition, logEndOffset: log.logEndOffset, written: replica.endOffset };
+      this.parts.fail(new Violation('durable', 'a log holds more than was ever written to it', facts));
     }
-    replica.cutTo(log.logEndOffset);
+    replica.openedAt(log.logEndOffset);
     return withOverrides(log, {
       appendAsLeader: (batches, options) => {
         const before = Buffer.from(batches);
@@ -83,7 +129,13 @@ export class Truth {
       appendAsFollower: (batches, options) => {
         const before = Buffer.from(batches);
         const result = log.appendAsFollower(batches, options);
-        replica.followedBatches(before);
+        const leader = this.parts.leaderOf(brokerId, topicId, partition);
+        const source = leader === undefined ? undefined : this.replica(leader, topicId, partition);
+        replica.followedBatches(before, (batch) => {
+          if (source?.hasEverHeld(batch) !== false) return;
+          const facts = { brokerId, leader, topicId, partition, batch: batch.print };
+          this.parts.fail(new Violation('replicated', 'a follower has appended what its leader has never had', facts));
+        });
         return result;
       },
       truncateTo: async (offset) => {
