@@ -197,9 +197,6 @@ export class SubscribeSession {
       case 'send':
         this.#write({ response: effect.message });
         return;
-      case 'push':
-        this.#push(effect.push);
-        return;
       case 'fetch':
         this.#fetch(running, effect);
         return;

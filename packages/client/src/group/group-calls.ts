@@ -142,8 +142,12 @@ export class GroupCalls {
     let stop = (): void => undefined;
     const woken = new Promise<void>((resolve) => {
       const stopListening = this.#router.onChange(resolve);
-      signal?.addEventListener('abort', () => resolve(), { once: true });
-      stop = stopListening;
+      const onAbort = (): void => resolve();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      stop = () => {
+        stopListening();
+        signal?.removeEventListener('abort', onAbort);
+      };
     });
     await Promise.race([sleep(this.#router.environment.timers, delayMs), woken]);
     stop();

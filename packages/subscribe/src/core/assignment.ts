@@ -68,18 +68,16 @@ export class Assignment {
       }
       if (owned.revocation !== undefined) continue;
       this.#revoke(owned, nowMs + clientMs);
-      if (owned.revocation === undefined) continue;
-      // What is being committed before it is pushed may be committed: it is pushed, if it is, and then the client told.
-      if (this.#isCommittingHeld(owned)) continue;
       told.push(owned);
     }
-    this.#tell(told, clientMs);
+    if (told.length > 0) this.#state.send(revokedMessage(told, clientMs));
     for (const owned of told) this.#advance(owned);
   }
 
   /** The membership is over: all that was owned may be another's already. */
   lost(error: BarnabasError): void {
     this.#commits.forgetOnItsWay(error);
+    this.#reading.forgetSeeks();
     const told: OwnedPartition[] = [];
     for (const owned of [...this.#state.partitions.values()]) {
       if (owned.isTold) told.push(owned);
@@ -105,16 +103,10 @@ export class Assignment {
   }
 
   /** A commit of the partition is over. */
-  settled(owned: OwnedPartition, nowMs: number): void {
+  settled(owned: OwnedPartition, error: BarnabasError | undefined): void {
     const { revocation } = owned;
     if (revocation === undefined || this.#state.partitions.get(owned.key) !== owned) return;
-    if (!revocation.isTold) {
-      this.#reading.flush(owned, nowMs);
-      this.#state.dropHeld(owned, () => true);
-      this.#tell([owned], Math.max(0, revocation.deadlineMs - nowMs));
-    } else if (revocation.isDue) {
-      revocation.isCommitted = true;
-    }
+    revocation.hasFailed = error !== undefined;
     this.#advance(owned);
   }
 
@@ -122,10 +114,6 @@ export class Assignment {
     for (const owned of [...this.#state.partitions.values()]) {
       const { revocation } = owned;
       if (revocation === undefined || revocation.isDue || nowMs < revocation.deadlineMs) continue;
-      if (!revocation.isTold) {
-        this.#state.dropHeld(owned, () => true);
-        this.#tell([owned], 0);
-      }
       revocation.isDue = true;
       this.#advance(owned);
     }
@@ -165,28 +153,17 @@ export class Assignment {
     this.#reading.leaveSeek(owned);
     owned.retryAtMs = Infinity;
     owned.isPaused = false;
-    owned.revocation = { deadlineMs, isTold: false, isDue: false, isCommitted: false };
-    if (this.#isCommittingHeld(owned)) return;
-    this.#state.dropHeld(owned, ({ isCommitted }) => !isCommitted);
-  }
-
-  #isCommittingHeld(owned: OwnedPartition): boolean {
-    return owned.held.length > 0 && this.#commits.isCommitting(owned);
-  }
-
-  #tell(partitions: readonly OwnedPartition[], graceMs: number): void {
-    if (partitions.length === 0) return;
-    for (const owned of partitions) if (owned.revocation !== undefined) owned.revocation.isTold = true;
-    this.#state.send(revokedMessage(partitions, Math.floor(graceMs)));
+    owned.revocation = { deadlineMs, isDue: false, hasFailed: false };
+    this.#commits.takeBack(owned);
   }
 
   /** Lets it go if nothing stands against that any more. */
   #advance(owned: OwnedPartition): void {
     const { revocation } = owned;
-    if (revocation?.isTold !== true) return;
+    if (revocation === undefined) return;
     revocation.isDue ||= this.#state.autoCommits && owned.unacknowledged.records === 0;
     if (!revocation.isDue) return;
-    if (!revocation.isCommitted && this.#state.autoCommits) this.#commits.finish(owned);
+    if (!revocation.hasFailed && this.#state.autoCommits) this.#commits.finish(owned);
     if (this.#commits.isCommitting(owned)) return;
     this.#forget(owned);
     this.#state.emit({ kind: 'release', partitions: [{ topic: owned.topic, partition: owned.partition }] });

@@ -117,6 +117,19 @@ export class Commits {
     this.#want(owned, position);
   }
 
+  /**
+   * With delivery at most once: what is held and will not be pushed is dropped. Its position may be committed
+   * already; the next owner is to get it, so the commit goes back to where what was pushed ends.
+   */
+  takeBack(owned: OwnedPartition): void {
+    this.#state.dropHeld(owned, () => true);
+    if (!owned.isAhead) return;
+    owned.isAhead = false;
+    owned.seeks += 1;
+    owned.mayRewind = true;
+    this.#want(owned, { offset: owned.pushedUntil, leaderEpoch: -1, metadata: '' });
+  }
+
   /** Sends what is due, unless something is on its way. */
   flow(nowMs: number): void {
     if (this.#onItsWay !== undefined) return;
@@ -126,6 +139,8 @@ export class Commits {
     }
     if (this.#wanted.size === 0 || (nowMs < this.#notBeforeMs && !this.#isAsked())) return;
     const all = [...this.#wanted.values()];
+    // What was asked for while a commit that rewinds was on its way follows it, and is no wish to go back again.
+    for (const wanted of all) if (wanted.seeks === wanted.owned.seeks) wanted.rewind = wanted.owned.mayRewind;
     const plain = all.filter(({ rewind }) => !rewind);
     const wanted = plain.length > 0 ? plain : all;
     for (const { owned } of wanted) this.#wanted.delete(owned);

@@ -28,12 +28,10 @@ export interface HeldParcel {
 /** On the way to being another's. */
 export interface Revocation {
   readonly deadlineMs: number;
-  /** The client has been told; parcels that are being committed go before that. */
-  isTold: boolean;
   /** The client is done with it, or its time is over. */
   isDue: boolean;
-  /** What it acknowledged has been committed, or could not be. */
-  isCommitted: boolean;
+  /** The last commit of it failed: another try would only take the time of whoever is to have it. */
+  hasFailed: boolean;
 }
 
 export class OwnedPartition implements TopicPartition {
@@ -60,6 +58,8 @@ export class OwnedPartition implements TopicPartition {
   refused: Position | undefined;
   fetched: FetchedRecords[] = [];
   held: HeldParcel[] = [];
+  /** Something of it was held, and dropped: what is committed, or being committed, may be ahead of what was pushed. */
+  isAhead = false;
   readonly unacknowledged = new Unacknowledged();
   /** Why the fetch is over. */
   end: BarnabasError | undefined;

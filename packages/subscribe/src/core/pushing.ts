@@ -81,14 +81,6 @@ export class Pushing {
     }
   }
 
-  /** Parcels whose position has just been committed, of a partition that may not wait for its turn. */
-  flush(owned: OwnedPartition, nowMs: number): void {
-    for (let held = owned.held[0]; held?.isCommitted === true; held = owned.held[0]) {
-      owned.held.shift();
-      this.#state.emit({ kind: 'push', push: this.#push(owned, held.parcel, nowMs) });
-    }
-  }
-
   #nextHeld(nowMs: number): Push | undefined {
     for (const owned of this.#state.partitions.values()) {
       const [held] = owned.held;

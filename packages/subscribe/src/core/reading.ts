@@ -16,7 +16,7 @@ import { assignedMessage, partitionErrorMessage, positionMessage, soughtMessage 
 import type { OwnedPartition } from './owned-partition.js';
 import { Pushing } from './pushing.js';
 import type { SessionState } from './session-state.js';
-import type { FetchedRecords, Located, Push } from './types.js';
+import type { FetchedRecords, Located, Position, Push } from './types.js';
 
 /** A partition whose fetch has ended for a reason that may pass is fetched again after this long. */
 export const REFETCH_AFTER_MS = 5_000;
@@ -30,7 +30,8 @@ const BY_ITSELF = 0;
 /** Moves that the client hears of together. */
 interface Seek {
   readonly correlationId: number;
-  readonly partitions: Map<OwnedPartition, number>;
+  /** Those that have arrived, and where. */
+  readonly arrived: Map<OwnedPartition, Position>;
   open: number;
 }
 
@@ -53,10 +54,6 @@ export class Reading {
 
   hold(): void {
     this.#pushing.hold();
-  }
-
-  flush(owned: OwnedPartition, nowMs: number): void {
-    this.#pushing.flush(owned, nowMs);
   }
 
   /** From its position on, which the client has just been told. */
@@ -157,7 +154,7 @@ export class Reading {
         );
       }
     }
-    const seek: Seek = { correlationId, partitions: new Map(), open: 0 };
+    const seek: Seek = { correlationId, arrived: new Map(), open: 0 };
     const targets = new Map<OwnedPartition, v1.SubscribePosition>();
     for (const position of positions) {
       const owned = this.#state.find(position);
@@ -176,6 +173,16 @@ export class Reading {
       else if (offset === LOG_END) this.locate(owned, 'latest');
       else this.#arrive(owned, offset, leaderEpoch);
     }
+  }
+
+  /** Nothing that the client acknowledges of it now is of where it goes. */
+  isSeeking(owned: OwnedPartition): boolean {
+    return this.#seeks.has(owned);
+  }
+
+  /** The membership is over, and its seeks with it. */
+  forgetSeeks(): void {
+    this.#seeks.clear();
   }
 
   pause(owned: OwnedPartition): void {
@@ -210,8 +217,6 @@ export class Reading {
     this.halt(owned);
     this.#state.forgetPushed(owned);
     this.leaveSeek(owned);
-    owned.seeks += 1;
-    owned.mayRewind = true;
     owned.refused = undefined;
     owned.retryAtMs = Infinity;
   }
@@ -219,16 +224,15 @@ export class Reading {
   /** The log has no more what the client was reading: it hears where it goes on. */
   #moveByItself(owned: OwnedPartition, offset: number): void {
     this.#breakOff(owned);
-    this.#seeks.set(owned, { correlationId: BY_ITSELF, partitions: new Map(), open: 1 });
+    this.#seeks.set(owned, { correlationId: BY_ITSELF, arrived: new Map(), open: 1 });
     this.#arrive(owned, offset);
   }
 
   /** A partition of a seek is where it is to go on. */
   #arrive(owned: OwnedPartition, offset: number, leaderEpoch = -1): void {
     const seek = this.#seeks.get(owned) as Seek;
-    owned.moveTo({ offset, leaderEpoch, metadata: '' });
     owned.reading = 'stopped';
-    seek.partitions.set(owned, owned.seeks);
+    seek.arrived.set(owned, { offset, leaderEpoch, metadata: '' });
     seek.open -= 1;
     if (seek.open === 0) this.#announce(seek);
   }
@@ -238,21 +242,22 @@ export class Reading {
     const seek = this.#seeks.get(owned);
     if (seek === undefined) return;
     this.#seeks.delete(owned);
-    if (seek.partitions.delete(owned)) return;
+    if (seek.arrived.delete(owned)) return;
     seek.open -= 1;
     if (seek.open === 0) this.#announce(seek);
   }
 
-  #announce({ correlationId, partitions }: Seek): void {
-    const arrived = [...partitions.keys()];
-    const positions = arrived.map((owned) =>
-      positionMessage(owned, { offset: owned.position, leaderEpoch: owned.positionEpoch, metadata: '' }),
-    );
-    this.#state.send(soughtMessage(correlationId, positions));
-    for (const owned of arrived) {
+  /** From here on the seek is in force. Until here what was acknowledged stands, and is committed as what it is. */
+  #announce({ correlationId, arrived }: Seek): void {
+    for (const [owned, position] of arrived) {
       this.#seeks.delete(owned);
-      this.begin(owned);
+      owned.moveTo(position);
+      owned.seeks += 1;
+      owned.mayRewind = true;
     }
+    const positions = [...arrived].map(([owned, position]) => positionMessage(owned, position));
+    this.#state.send(soughtMessage(correlationId, positions));
+    for (const owned of arrived.keys()) this.begin(owned);
   }
 
   #actOnEnd(owned: OwnedPartition, nowMs: number): void {

@@ -100,7 +100,11 @@ export class SessionState {
 
   /** What is not pushed takes no credit, whoever gives it. */
   dropHeld(owned: OwnedPartition, isDropped: (held: { readonly isCommitted: boolean }) => boolean): void {
-    for (const held of owned.held) if (isDropped(held)) this.credits.give(held.parcel);
+    for (const held of owned.held) {
+      if (!isDropped(held)) continue;
+      this.credits.give(held.parcel);
+      owned.isAhead = true;
+    }
     owned.held = owned.held.filter((held) => !isDropped(held));
   }
 

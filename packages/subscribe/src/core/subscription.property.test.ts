@@ -4,7 +4,7 @@ import { LOG, ModelClient } from './test-kit/model-client.js';
 import { keyOf } from './types.js';
 import type { SubscriptionSettings, TopicPartition } from './types.js';
 
-const PARTITIONS: readonly TopicPartition[] = [0, 1, 2, 3].map((partition) => ({ topic: 't', partition }));
+const PARTITIONS: readonly TopicPartition[] = [0, 1, 2].map((partition) => ({ topic: 't', partition }));
 
 const settings: fc.Arbitrary<Partial<SubscriptionSettings>> = fc.record({
   delivery: fc.constantFrom('at-least-once', 'at-most-once'),
@@ -54,6 +54,11 @@ interface Action {
   readonly amount: number;
 }
 
+/** Long enough for partitions to be read, moved and given up several times. */
+function lives(length: number): fc.Arbitrary<Action[]> {
+  return fc.array(action, { maxLength: length, size: 'max' });
+}
+
 function step(client: ModelClient, { kind, on, amount }: Action): void {
   const partition = PARTITIONS[on] as TopicPartition;
   const held = client.held.get(keyOf(partition));
@@ -61,12 +66,13 @@ function step(client: ModelClient, { kind, on, amount }: Action): void {
   switch (kind) {
     case 'assign':
       if (!client.owned.has(keyOf(partition))) client.assign([partition]);
+      if (amount > 3) client.locate();
       return;
     case 'revoke':
       if (client.owned.has(keyOf(partition))) client.revoke([partition], 1 + amount * 1_000);
       return;
     case 'lose':
-      if (amount === 0) client.lose();
+      if (amount < 3) client.lose();
       return;
     case 'released':
       client.say({ $case: 'released', released: { partitions: [{ ...partition, topicId: '' }] } });
@@ -142,7 +148,7 @@ function settle(client: ModelClient): void {
 test('whatever happens, what is pushed may be pushed, and what is let go was committed', () => {
   // ModelClient checks P1 to P3, A1 to A3, C1, S1 and S2 at every step.
   fc.assert(
-    fc.property(settings, fc.array(action, { maxLength: 120 }), (given, actions) => {
+    fc.property(settings, lives(250), (given, actions) => {
       const client = new ModelClient(given);
       client.join();
       for (const each of actions) step(client, each);
@@ -153,13 +159,13 @@ test('whatever happens, what is pushed may be pushed, and what is let go was com
       expect(client.left).toBeDefined();
       expect(client.fetchedAndKept).toBe(0);
     }),
-    { numRuns: 400 },
+    { numRuns: 300 },
   );
 });
 
 test('what is acknowledged is committed in time', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+    fc.property(lives(150), (actions) => {
       const client = new ModelClient({ autoOffsetReset: 'earliest', autoCommitIntervalMs: 1_000 });
       client.join();
       for (const each of actions) step(client, each);
@@ -173,13 +179,13 @@ test('what is acknowledged is committed in time', () => {
         expect([key, client.committed.get(key)]).toEqual([key, held.acknowledged]);
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 200 },
   );
 });
 
 test('with credit and time everything that is there is pushed', () => {
   fc.assert(
-    fc.property(settings, fc.array(action, { maxLength: 80 }), (given, actions) => {
+    fc.property(settings, lives(150), (given, actions) => {
       const client = new ModelClient({ ...given, autoOffsetReset: 'earliest' });
       client.join();
       for (const each of actions) step(client, each);

@@ -222,7 +222,7 @@ export class Subscription {
 
   #acknowledge(given: v1.SubscribePosition): void {
     const owned = this.#state.find(given);
-    if (owned?.isTold !== true) return;
+    if (owned?.isTold !== true || this.#reading.isSeeking(owned)) return;
     const position = positionOf(given);
     const problem = this.#problemOf(owned, position);
     if (problem === undefined) this.#advance(owned, position);
@@ -236,7 +236,9 @@ export class Subscription {
       if (position.offset < 0) throw illegalOffset(given, position.offset);
       const owned = this.#state.find(given);
       // What is committed is done with, as far as it was pushed.
-      if (owned?.isTold === true && position.offset <= owned.pushedUntil) this.#advance(owned, position);
+      if (owned?.isTold === true && !this.#reading.isSeeking(owned) && position.offset <= owned.pushedUntil) {
+        this.#advance(owned, position);
+      }
       return { topic, partition, position };
     });
     this.#commits.ask(correlationId, asked);
@@ -278,7 +280,7 @@ export class Subscription {
   #onSettled({ owned, position, isCurrent, error }: SettledPosition, nowMs: number): void {
     const upTo = error === undefined && isCurrent ? position.offset : -1;
     for (const held of owned.held) held.isCommitted ||= held.parcel.nextOffset <= upTo;
-    this.#assignment.settled(owned, nowMs);
+    this.#assignment.settled(owned, error);
     if (error === undefined || owned.held.length === 0) return;
     // Where it is not known whether it is committed, it is committed again. Where it is refused, it will not
     // be pushed: reading goes back to where what is pushed ends, or those records would be skipped.
@@ -309,7 +311,7 @@ export class Subscription {
     this.#state.isClosing = true;
     for (const owned of this.#state.partitions.values()) {
       this.#reading.halt(owned);
-      this.#state.dropHeld(owned, () => true);
+      this.#commits.takeBack(owned);
     }
   }
 

@@ -86,8 +86,6 @@ export type ServerMessage = NonNullable<v1.SubscribeResponse['response']>;
 /** What is to be done, in order. */
 export type Effect =
   | { readonly kind: 'send'; readonly message: ServerMessage }
-  /** A parcel that must precede a message: see nextPush for all others. */
-  | { readonly kind: 'push'; readonly push: Push }
   | {
       readonly kind: 'fetch';
       readonly partition: TopicPartition;

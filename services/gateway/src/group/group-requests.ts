@@ -81,23 +81,24 @@ async function describeGroups(
   context: Context,
 ): Promise<v1.DescribeGroupsResponse> {
   checkCount(groupIds);
-  const groups = await Promise.all(
-    groupIds.map((groupId) =>
-      // An error of the group becomes the call's, so that one that passes is tried again.
-      ask(
-        router,
-        groupId,
-        context,
-        (error) => ({ group: unknownGroup(groupId), error }),
-        async (client, options) => {
-          const { groups: described } = await client.describeGroups({ groupIds: [groupId] }, options);
-          const group = described[0] ?? unknownGroup(groupId);
-          return { group, error: group.error };
-        },
-      ),
-    ),
+  return { groups: await Promise.all(groupIds.map((groupId) => describeGroup(router, groupId, context))) };
+}
+
+async function describeGroup(router: ClusterRouter, groupId: string, context: Context): Promise<v1.DescribedGroup> {
+  let group = v1.DescribedGroup.create({ groupId, coordinatorId: -1 });
+  const { error } = await ask<Refusable>(
+    router,
+    groupId,
+    context,
+    (refusal) => ({ error: refusal }),
+    async (client, options) => {
+      const { groups } = await client.describeGroups({ groupIds: [groupId] }, options);
+      group = groups[0] ?? group;
+      // The group's error becomes the call's, so that one that passes is tried again.
+      return { error: group.error };
+    },
   );
-  return { groups: groups.map(({ group, error }) => ({ ...group, error })) };
+  return { ...group, error };
 }
 
 async function deleteGroups(
@@ -140,7 +141,7 @@ async function listGroups(
       } catch (thrown) {
         const error = toBarnabasError(thrown);
         // What all of them would say is the caller's.
-        if (error.action === 'fix-request') throw error;
+        if (error.errorName === 'INVALID_REQUEST') throw error;
         return { groups: [], errors: [errorToProto(unanswered(id, error))] };
       }
     }),
@@ -173,10 +174,6 @@ function checkCount(groupIds: readonly string[]): void {
     'INVALID_REQUEST',
     `a request names from 1 to ${MAX_GROUPS} groups, not ${groupIds.length}: use several`,
   );
-}
-
-function unknownGroup(groupId: string): v1.DescribedGroup {
-  return v1.DescribedGroup.create({ groupId, coordinatorId: -1 });
 }
 
 function emptyHeartbeat(error: v1.Error): v1.ConsumerGroupHeartbeatResponse {

@@ -64,6 +64,8 @@ export class ModelRecords implements FetchedRecords {
 interface Held {
   /** The next offset that may come. */
   next: number;
+  /** The most that it has been, seeks back included. */
+  highest: number;
   acknowledged: number;
   isRevoked: boolean;
   isPaused: boolean;
@@ -171,7 +173,7 @@ export class ModelClient {
       for (const position of request.seek.positions) {
         const held = this.held.get(keyOf(position));
         if (held === undefined || held.isRevoked) continue;
-        this.#void(keyOf(position), held);
+        this.#void(keyOf(position));
         held.isSeeking = true;
       }
     }
@@ -285,9 +287,6 @@ export class ModelClient {
       case 'send':
         this.#hear(effect.message);
         return;
-      case 'push':
-        this.#receive(effect.push);
-        return;
       case 'fetch':
         assert(this.owned.has(keyOf(effect.partition)), 'only what is owned is fetched');
         assert(this.fetchOf(effect.partition) === undefined, 'one fetch of a partition at a time');
@@ -346,8 +345,9 @@ export class ModelClient {
         for (const { topic, partition, offset } of message.sought.positions) {
           const key = keyOf({ topic, partition });
           const held = present(this.held.get(key), 'what was sought');
-          this.#void(key, held);
+          this.#void(key);
           held.next = offset;
+          held.highest = Math.max(held.highest, offset);
           held.acknowledged = offset;
           held.isSeeking = false;
         }
@@ -361,6 +361,7 @@ export class ModelClient {
     assert(!held.isPaused && !held.isSeeking, 'P2: nothing of what is paused or sought', { key });
     assert(parcel.nextOffset - parcel.records === held.next, 'P1: in order, each once', { key, next: held.next });
     held.next = parcel.nextOffset;
+    held.highest = Math.max(held.highest, held.next);
     this.#records -= parcel.records;
     this.#bytes -= parcel.bytes;
     this.bytesOf.set(key, [...(this.bytesOf.get(key) ?? []), ...sizes(parcel)]);
@@ -381,7 +382,7 @@ export class ModelClient {
     this.#giveBack(unacknowledged.splice(0, count));
   }
 
-  #void(key: string, _held: Held): void {
+  #void(key: string): void {
     this.#giveBack(this.bytesOf.get(key)?.splice(0) ?? []);
   }
 
@@ -394,6 +395,7 @@ export class ModelClient {
   #hold(partition: TopicPartition, offset: number): void {
     this.held.set(keyOf(partition), {
       next: offset,
+      highest: offset,
       acknowledged: offset,
       isRevoked: false,
       isPaused: false,
@@ -404,7 +406,7 @@ export class ModelClient {
   #give(key: string): void {
     const held = this.held.get(key);
     if (held === undefined) return;
-    this.#void(key, held);
+    this.#void(key);
     this.held.delete(key);
   }
 
@@ -416,6 +418,13 @@ export class ModelClient {
       const isThere =
         this.settings.delivery === 'at-most-once' ? committed >= held.acknowledged : committed === held.acknowledged;
       assert(isThere || this.failed.has(key), 'A2: committed before it is released', { key, committed });
+    }
+    if (held !== undefined && this.settings.delivery === 'at-most-once' && !this.failed.has(key)) {
+      const committed = this.committed.get(key) ?? -1;
+      assert(committed <= held.highest, 'P3: without a failure nothing is committed that was not pushed', {
+        key,
+        committed,
+      });
     }
     this.#give(key);
     this.released.push(key);
