@@ -38,7 +38,11 @@ function program(): Command {
     .description('Runs whole systems in virtual time, seeded, under misfortune, with checks after every event.')
     .option('--seed <S>', 'the first seed', wholeNumber, 1)
     .option('--seeds <N>', 'how many seeds (1000; 1 if --seed alone is given)', wholeNumber)
-    .option('--events <N>', 'events of a seed before all is healed (broker 600, raft 2000, cluster 6000)', wholeNumber)
+    .option(
+      '--events <N>',
+      'events of a seed before all is healed (broker 600, raft 2000, cluster 6000, groups 6000)',
+      wholeNumber,
+    )
     .addOption(new Option('--scenario <NAME>', 'only this one').choices(names))
     .option('--plant <NAME>', 'turns a planted bug on, and runs until a check catches it')
     .option('--trace <N>', 'how many of the last events a failure shows', wholeNumber, 60)

@@ -30,7 +30,7 @@ import { OpenStreams } from './open-streams.js';
 import { replicationService } from './replication-service.js';
 import { brokerStreams } from './replication/broker-streams.js';
 import { ReplicaNode } from './replica-node.js';
-import type { OpenLogs } from './replica-node.js';
+import type { ChangeCoordinator, OpenLogs } from './replica-node.js';
 import { endpointsOf } from './runtime/endpoints.js';
 import { BrokerLifecycle } from './runtime/lifecycle.js';
 import { ReplicaPublisher } from './runtime/metadata-publisher.js';
@@ -43,6 +43,8 @@ export interface BrokerOptions {
   readonly connector: Connector;
   /** LevelDB under log.dir unless told otherwise. */
   readonly openLogs?: OpenLogs;
+  /** What group coordinators are made with, changed: for a simulator that plants bugs. */
+  readonly coordinator?: ChangeCoordinator;
   /** Who looks on from inside. */
   readonly observer?: BrokerObserver;
 }
@@ -181,10 +183,11 @@ class Broker implements Role {
 
   async #openNode(): Promise<ReplicaNode> {
     this.#assertStarting();
-    const { config, openLogs = openLogManager } = this.options;
+    const { config, openLogs = openLogManager, coordinator } = this.options;
     this.#node = await ReplicaNode.open({
       config,
       openLogs,
+      ...(coordinator === undefined ? {} : { coordinator }),
       environment: this.#environment,
       configs: this.#configs,
       publisher: this.#publisher,

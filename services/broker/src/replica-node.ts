@@ -13,6 +13,7 @@ import { ProducerIds } from './handlers/init-producer-id.js';
 import type { ProducerIdBlock } from './handlers/init-producer-id.js';
 import { rackAwareSelector } from './fetch/read-replica.js';
 import { GroupCoordinator } from './group/group-coordinator.js';
+import type { GroupCoordinatorOptions } from './group/group-coordinator.js';
 import type { GroupLog } from './group/group-log.js';
 import { GroupMetrics } from './group/group-metrics.js';
 import { groupSettingsOf } from './group/group-settings.js';
@@ -40,6 +41,7 @@ import { deleteStrayLogs } from './runtime/stray-logs.js';
 import type { TopicConfigs } from './runtime/topic-configs.js';
 
 export type OpenLogs = (options: LogManagerOptions) => Promise<LogManager>;
+export type ChangeCoordinator = (options: GroupCoordinatorOptions) => GroupCoordinatorOptions;
 
 /** The ways to other nodes that replication uses. */
 export interface ReplicationOptions {
@@ -54,6 +56,7 @@ export interface ReplicaNodeOptions {
   readonly config: BrokerConfig;
   readonly environment: Environment;
   readonly openLogs: OpenLogs;
+  readonly coordinator?: ChangeCoordinator;
   readonly configs: TopicConfigs;
   readonly publisher: ReplicaPublisher;
   /** Where the newest image is read. */
@@ -284,7 +287,7 @@ export class ReplicaNode {
       return new ReplicaGroupLog({ driver, partition, log, configs, clock });
     };
     const timeoutMs = config['request.timeout.ms'];
-    return new GroupCoordinator({
+    const coordinatorOptions: GroupCoordinatorOptions = {
       nodeId: config['node.id'],
       settings: groupSettingsOf(config),
       commitTimeoutMs: config['offsets.commit.timeout.ms'],
@@ -293,7 +296,8 @@ export class ReplicaNode {
       image: () => follower.image,
       metrics: new GroupMetrics(metrics),
       ...{ clock, timers, logger, onFault },
-    });
+    };
+    return new GroupCoordinator(this.options.coordinator?.(coordinatorOptions) ?? coordinatorOptions);
   }
 
   #sampleMetrics(): void {

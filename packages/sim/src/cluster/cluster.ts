@@ -2,20 +2,30 @@
 import type { ReplicaNode } from '@barnabas/broker/parts';
 import { NO_LEADER } from '@barnabas/metadata';
 import type { MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
+import type { Dice } from '../kernel/dice.js';
 import { Stage } from '../kernel/stage.js';
 import { ElectableChecks } from './checks/electable.js';
 import { ImageChecks } from './checks/images.js';
 import { ReplicaChecks } from './checks/replicas.js';
+import type { Envelope } from './network/call.js';
 import { Network } from './network/network.js';
 import { BrokerNode } from './nodes/broker-node.js';
 import { ControllerNode } from './nodes/controller-node.js';
 import type { RoleNode } from './nodes/role-node.js';
-import { planCluster } from './plan.js';
-import type { ClusterPlan } from './plan.js';
+import type { ClusterPlan, Need } from './plan.js';
 import type { ClusterPlant } from './plants/plant.js';
 import type { Surroundings } from './surroundings.js';
+import type { PartitionTruth } from './truth/partition-truth.js';
 import { RelaxedTopics } from './truth/relaxed.js';
+import type { ShadowBatch } from './truth/replica-log.js';
 import { Truth } from './truth/truth.js';
+
+/** Who else looks on. */
+export interface Onlooker {
+  /** A message arrives, before a planted bug may change it. */
+  heard?(envelope: Envelope): void;
+  committed?(partition: PartitionTruth, batch: ShadowBatch): void;
+}
 
 export class Cluster extends Stage implements Surroundings {
   readonly plan: ClusterPlan;
@@ -32,18 +42,22 @@ export class Cluster extends Stage implements Surroundings {
   constructor(
     seed: number,
     readonly plant: ClusterPlant,
+    planOf: (dice: Dice, needs: readonly Need[]) => ClusterPlan,
+    onlooker: Onlooker = {},
   ) {
     super(seed);
-    const plan = planCluster(this.dice, plant.needs ?? []);
+    const plan = planOf(this.dice, plant.needs ?? []);
     this.plan = plan;
-    this.network = new Network(this, plan.network, (envelope) =>
-      plant.heard === undefined ? envelope.message : plant.heard(envelope, this),
-    );
+    this.network = new Network(this, plan.network, (envelope) => {
+      this.judge(() => onlooker.heard?.(envelope));
+      return plant.heard === undefined ? envelope.message : plant.heard(envelope, this);
+    });
     this.#relaxed = new RelaxedTopics((topic) =>
       plan.topics.some(({ name, isRelaxed }) => name === topic && isRelaxed),
     );
     this.truth = new Truth({
       onLoss: () => this.tally.count('losses that are allowed'),
+      onCommitted: (partition, batch) => onlooker.committed?.(partition, batch),
       isExcused: (...replica) => this.#relaxed.isExcused(...replica),
       leaderOf: (brokerId, ...at) => this.brokers[brokerId - 1]?.node?.driver.findById(...at)?.leader,
       fail: (violation) => this.fail(violation),

@@ -14,6 +14,7 @@ import { ClusterProducer } from './clients/producer.js';
 import { Cluster } from './cluster.js';
 import { ClusterFate } from './misfortune.js';
 import { Operator } from './operator.js';
+import { planCluster } from './plan.js';
 import { CLUSTER_PLANTS } from './plants/index.js';
 import { NO_CLUSTER_PLANT } from './plants/plant.js';
 
@@ -51,7 +52,7 @@ class ClusterRun implements Play {
 
   constructor(private readonly options: RunOptions) {
     const plant = CLUSTER_PLANTS.find(({ name }) => name === options.plant) ?? NO_CLUSTER_PLANT;
-    const cluster = new Cluster(options.seed, plant);
+    const cluster = new Cluster(options.seed, plant, planCluster);
     const { plan } = cluster;
     this.stage = cluster;
     this.#admin = new ClusterAdmin(cluster);

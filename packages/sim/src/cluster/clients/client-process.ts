@@ -1,21 +1,28 @@
-/** A machine with a program on it that uses the real client. It is never at fault and never dies. */
+/** A machine with a program on it that uses the real client. It is never at fault, and dies only if it is killed. */
 import { BarnabasClient } from '@barnabas/client';
 import { noMetrics } from '@barnabas/common';
 import { createConnector } from '@barnabas/rpc';
 import { Scope } from '../../kernel/scheduler.js';
+import type { Host } from '../network/host.js';
 import { simulatedLogger } from '../nodes/simulated-logger.js';
 import type { Surroundings } from '../surroundings.js';
 
 export class ClientProcess {
   readonly scope: Scope;
   readonly client: BarnabasClient;
+  readonly #host: Host;
 
-  constructor(around: Surroundings, name: string) {
+  constructor(
+    private readonly around: Surroundings,
+    /** Of the machine. */
+    readonly name: string,
+  ) {
     const { scheduler, dice, network, plan } = around;
     this.scope = new Scope(scheduler, name);
+    this.#host = network.host(name);
     const logger = simulatedLogger(around, name);
     const connector = createConnector({
-      ...{ clientId: name, local: network.from(network.host(name), this.scope), logger },
+      ...{ clientId: name, local: network.from(this.#host, this.scope), logger },
       onFault: (fault) => around.fail(fault),
     });
     this.client = new BarnabasClient({
@@ -26,5 +33,10 @@ export class ClientProcess {
       defaultApiTimeoutMs: 10_000,
       socketConnectionSetupTimeoutMs: 2000,
     });
+  }
+
+  kill(): void {
+    this.scope.end();
+    this.around.network.died(this.#host, this.scope, 'kill');
   }
 }

@@ -19,6 +19,8 @@ export interface Envelope {
   readonly to: string;
   readonly isRequest: boolean;
   readonly message: unknown;
+  /** The same for all messages of one call. */
+  readonly call: object;
 }
 
 export interface CallParts {
@@ -96,7 +98,7 @@ export class Call {
   #heard(message: unknown, isRequest: boolean): unknown {
     const { client, serverName, heard } = this.parts;
     const way = isRequest ? { from: client.name, to: serverName } : { from: serverName, to: client.name };
-    return heard({ method: this.call.method.name, ...way, isRequest, message });
+    return heard({ method: this.call.method.name, ...way, isRequest, message, call: this });
   }
 
   #atServer(parcel: Parcel, taken: () => void): void {

@@ -39,6 +39,7 @@ export class BrokerNode extends RoleNode {
       config: { ...plan.brokerConfig, 'node.id': this.id, 'broker.rack': `rack-${this.id % 2}` },
       ...{ environment, connector },
       openLogs: (options) => this.#openLogs(options, factory),
+      coordinator: (options) => plant.coordinator?.(options, this.around) ?? options,
       observer: {
         onMetadata: (source) => (this.#source = source),
         onNode: (node) => (this.#node = node),

@@ -2,7 +2,7 @@
  * A planted bug: the real roles in surroundings that make them misbehave as a real bug would. Only
  * the simulator can turn one on; each is there to prove that a checker can fail.
  */
-import type { ReplicaNode, ReplicaPartition } from '@barnabas/broker/parts';
+import type { GroupCoordinatorOptions, ReplicaNode, ReplicaPartition } from '@barnabas/broker/parts';
 import type { Clock } from '@barnabas/common';
 import type { ControllerConfig } from '@barnabas/controller';
 import type { LogManager } from '@barnabas/log';
@@ -39,6 +39,8 @@ export interface ClusterPlant {
   replica?(replica: ReplicaPartition, site: PlantSite): void;
   /** The clock of a node. */
   clock?(clock: Clock): Clock;
+  /** What a broker's group coordinator is made with. */
+  coordinator?(options: GroupCoordinatorOptions, site: PlantSite): GroupCoordinatorOptions;
   /** A message as it arrives. */
   heard?(envelope: Envelope, site: PlantSite): unknown;
 }

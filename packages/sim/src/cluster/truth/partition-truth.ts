@@ -3,6 +3,7 @@
  * must stay true of every leader, every replica below its high watermark, and everything that clients
  * are told. Crashes and elections included; unless this partition has been promised less.
  */
+import { isInternalTopic } from '@barnabas/metadata';
 import { Violation } from '../../kernel/violation.js';
 import { Marks } from './marks.js';
 import type { ReplicaLog, ShadowBatch } from './replica-log.js';
@@ -11,6 +12,7 @@ export interface TruthParts {
   /** Below it, a log need not have what was committed. */
   readonly deletable: () => number;
   readonly onLoss: () => void;
+  readonly onCommitted: (partition: PartitionTruth, batch: ShadowBatch) => void;
   /** The broker may lead without what its machine's power has taken. */
   readonly isExcused: (brokerId: number) => boolean;
 }
@@ -95,7 +97,8 @@ export class PartitionTruth {
     }
     for (const batch of added) {
       this.#batches.push(batch);
-      this.#marks.add(this, batch);
+      if (!isInternalTopic(this.topic)) this.#marks.add(this, batch);
+      this.parts.onCommitted(this, batch);
     }
     const from = this.#endOffset;
     this.#endOffset = highWatermark;

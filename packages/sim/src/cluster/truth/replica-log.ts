@@ -14,6 +14,8 @@ export interface ShadowBatch {
   readonly print: string;
   /** The value of each record, in order. */
   readonly values: readonly string[];
+  /** As it was appended: base offset and leader epoch may be missing. */
+  readonly bytes: Buffer;
 }
 
 export class ReplicaLog {
@@ -139,7 +141,7 @@ function shadowOf(header: BatchHeader, bytes: Buffer, baseOffset: number, leader
   // The CRC covers everything but base offset and leader epoch.
   const print = `${baseOffset}-${endOffset}@${leaderEpoch}:${header.crc}:${header.sizeInBytes}`;
   const values = decodeRecords(bytes).map(({ value }) => (value === null ? '' : markIn(value)));
-  return { baseOffset, endOffset, leaderEpoch, print, values };
+  return { baseOffset, endOffset, leaderEpoch, print, values, bytes };
 }
 
 /** A record's value without its padding. */

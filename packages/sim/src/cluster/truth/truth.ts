@@ -4,9 +4,11 @@ import { withOverrides } from '../../kernel/overrides.js';
 import { Violation } from '../../kernel/violation.js';
 import { PartitionTruth } from './partition-truth.js';
 import { ReplicaLog } from './replica-log.js';
+import type { ShadowBatch } from './replica-log.js';
 
 export interface TruthParts {
   readonly onLoss: () => void;
+  readonly onCommitted: (partition: PartitionTruth, batch: ShadowBatch) => void;
   /** The broker may lead without what its machine's power has taken. */
   readonly isExcused: (brokerId: number, topicId: string, partition: number) => boolean;
   /** Whom the broker follows there. */
@@ -31,6 +33,7 @@ export class Truth {
     if (known !== undefined) return known;
     const truth = new PartitionTruth(topic, topicId, partition, {
       onLoss: this.parts.onLoss,
+      onCommitted: this.parts.onCommitted,
       deletable: () => this.deletable(`${topic}-${partition}`),
       isExcused: (brokerId) => this.parts.isExcused(brokerId, topicId, partition),
     });

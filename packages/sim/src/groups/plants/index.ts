@@ -1,0 +1,13 @@
+/** All planted bugs of groups. */
+import * as ofAssignors from './assignor-plants.js';
+import { answerAfterLosingTheLead, answerBeforeCommitted, loadToTheWatermark } from './log-plants.js';
+import * as ofMembers from './member-plants.js';
+import type { GroupPlant } from './plant.js';
+import * as ofShards from './shard-plants.js';
+
+export const GROUP_PLANTS: readonly GroupPlant[] = [
+  ...[answerBeforeCommitted, loadToTheWatermark, answerAfterLosingTheLead],
+  ...Object.values(ofShards),
+  ...Object.values(ofAssignors),
+  ...Object.values(ofMembers),
+];

@@ -1,0 +1,69 @@
+/** Bugs in what a coordinator makes of its log, and of losing it. */
+import type { GroupCoordinatorOptions, GroupLog } from '@barnabas/broker/parts';
+import { withOverrides } from '../../kernel/overrides.js';
+import type { GroupPlant } from './plant.js';
+
+/** What somebody was told that is not so. */
+const UNTRUE = ['told', 'committed', 'fetched', 'fenced-commit'];
+
+function wrapLogs(options: GroupCoordinatorOptions, wrap: (log: GroupLog) => GroupLog): GroupCoordinatorOptions {
+  return { ...options, openLog: async (partition) => wrap(await options.openLog(partition)) };
+}
+
+export const answerBeforeCommitted: GroupPlant = {
+  name: 'answer-before-committed',
+  says: 'a coordinator answers when it has appended, and does not wait for the high watermark',
+  caughtBy: UNTRUE,
+  coordinator: (options) =>
+    wrapLogs(options, (log) =>
+      withOverrides(log, {
+        get highWatermark() {
+          return log.logEndOffset;
+        },
+      }),
+    ),
+};
+
+export const loadToTheWatermark: GroupPlant = {
+  name: 'load-to-the-watermark',
+  says: 'a new coordinator loads what it knows to be committed, and not what its log has beyond it',
+  caughtBy: [...UNTRUE, 'epochs', 'sound', 'offsets-back', 'one-owner', 'fault'],
+  needs: ['kill', 'restart'],
+  coordinator: (options) =>
+    wrapLogs(options, (log) => {
+      let isLoading = true;
+      return withOverrides(log, {
+        get logEndOffset() {
+          const { logEndOffset, highWatermark } = log;
+          if (!isLoading) return logEndOffset;
+          isLoading = false;
+          return highWatermark;
+        },
+      });
+    }),
+};
+
+export const answerAfterLosingTheLead: GroupPlant = {
+  name: 'answer-after-losing-the-lead',
+  says: 'a coordinator that loses the lead answers what waits as if it were committed',
+  caughtBy: UNTRUE,
+  needs: ['leaderWithoutFollowers', 'isolation', 'leaderWithoutControllers'],
+  coordinator: (options) =>
+    wrapLogs(options, (log) => {
+      let hasLost = false;
+      return withOverrides(log, {
+        get highWatermark() {
+          return hasLost ? Number.MAX_SAFE_INTEGER : log.highWatermark;
+        },
+        listen: (listener) =>
+          log.listen({
+            onHighWatermark: () => listener.onHighWatermark(),
+            onUnavailable: (error) => {
+              hasLost = true;
+              listener.onHighWatermark();
+              listener.onUnavailable(error);
+            },
+          }),
+      });
+    }),
+};
