@@ -13,8 +13,10 @@ import { repository } from './node-process.js';
 
 const run = promisify(execFile);
 
-export const LANGUAGES = ['python', 'go', 'typescript'] as const;
+export const LANGUAGES = ['python', 'go', 'typescript', 'java', 'rust', 'shell'] as const;
 export type Language = (typeof LANGUAGES)[number];
+/** Those that take minutes to build the first time. */
+export const SLOW_TO_BUILD: readonly Language[] = ['java', 'rust'];
 
 /** How a built example is started; the example's own arguments follow. */
 export interface Program {
@@ -40,6 +42,7 @@ const has = (command: string, ...args: string[]) => spawnSync(command, args).sta
 const needs = (what: string, command: string, ...args: string[]) =>
   has(command, ...args) ? undefined : `${what} is not installed`;
 
+const GRPCURL = 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4';
 const environment = path.join(cache, 'python-environment');
 const python = path.join(environment, 'bin', 'python');
 
@@ -88,6 +91,50 @@ const TOOLCHAINS: Readonly<Record<Language, Toolchain>> = {
       environment: { PROTO: proto },
     }),
   },
+  java: {
+    problem: () => needs('Java', 'javac', '-version') ?? needs('Maven', 'mvn', '-v'),
+    build: async (folder) => {
+      await run('mvn', ['-q', '-B', 'package', `-Dproto=${proto}`], { cwd: folder });
+    },
+    program: (folder, name) => ({
+      command: 'java',
+      args: ['-XX:+UseSerialGC', '-Xmx64m', '-jar', path.join(folder, 'target', `${name}.jar`)],
+      environment: {},
+    }),
+  },
+  rust: {
+    problem: () => needs('Rust', 'cargo', '--version'),
+    build: async (folder) => {
+      const target = path.join(cache, 'rust-dependencies');
+      await run('cargo', ['build', '--quiet'], {
+        cwd: folder,
+        env: { ...process.env, PROTO: proto, CARGO_TARGET_DIR: target },
+      });
+      fs.mkdirSync(path.join(folder, 'bin'));
+      for (const file of fs.readdirSync(path.join(target, 'debug'), { withFileTypes: true })) {
+        const source = path.join(target, 'debug', file.name);
+        if (file.isFile() && !file.name.includes('.')) fs.copyFileSync(source, path.join(folder, 'bin', file.name));
+      }
+    },
+    program: (folder, name) => ({ command: path.join(folder, 'bin', name), args: [], environment: {} }),
+  },
+  shell: {
+    problem: () =>
+      needs('bash', 'bash', '--version') ??
+      needs('jq', 'jq', '--version') ??
+      (has('grpcurl', '-version') || has('go', 'version')
+        ? undefined
+        : 'grpcurl is not installed, and no Go to build it'),
+    build: async (folder) => {
+      if (has('grpcurl', '-version')) return;
+      await run('go', ['install', GRPCURL], { env: { ...process.env, GOBIN: path.join(folder, 'bin') } });
+    },
+    program: (folder, name) => ({
+      command: 'bash',
+      args: [path.join(folder, `${name}.sh`)],
+      environment: { PATH: `${path.join(folder, 'bin')}:${process.env['PATH'] ?? ''}` },
+    }),
+  },
 };
 
 /** Why examples of the language cannot be run here; undefined if they can. */
@@ -106,9 +153,7 @@ export async function example(language: Language, name: string): Promise<Program
   if (!isBuilt(language)) {
     fs.mkdirSync(cache, { recursive: true });
     for (const old of fs.readdirSync(cache)) {
-      if (old.startsWith(`${language}-`) && old !== path.basename(environment)) {
-        fs.rmSync(path.join(cache, old), { recursive: true, force: true });
-      }
+      if (new RegExp(`^${language}-[0-9a-f]{12}$`).test(old)) fs.rmSync(path.join(cache, old), { recursive: true });
     }
     fs.cpSync(path.join(examples, language), folder, { recursive: true });
     await TOOLCHAINS[language].build(folder);
