@@ -8,9 +8,8 @@ testScenario(clusterScenario, {
   seeds: 40,
   caughtAt: {
     'admit-by-the-watermark-alone': 129,
-    'follower-acknowledges-on-append': 83,
-    'ignore-pending-admissions': 13,
-    'admit-too-early': 6,
-    'commit-below-min-isr': 2,
+    'follower-acknowledges-on-append': 86,
+    'ignore-partition-epochs': 237,
+    'ignore-pending-admissions': 3,
   },
 });

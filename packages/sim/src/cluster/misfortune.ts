@@ -10,6 +10,8 @@ import { besiege } from './siege.js';
 import { rot } from './rot.js';
 import { unsteadyFollower } from './unsteady-follower.js';
 
+const MAX_CLOCK_ERROR_MS = 1_800_000;
+
 export class ClusterFate {
   /** Most clusters are left in peace until their topics are there. */
   readonly #isImpatient: boolean;
@@ -66,7 +68,8 @@ export class ClusterFate {
       case 'rot':
         return rot(this.cluster);
       case 'clockStep':
-        return node.clock.step(dice.between(-3_600_000, 3_600_000));
+        // Less than message.timestamp.after.max.ms, which leaders hold their clocks against.
+        return node.clock.set(dice.between(-MAX_CLOCK_ERROR_MS, MAX_CLOCK_ERROR_MS));
       case 'deletedRecords':
         return this.admin.deleteRecordsSomewhere();
       case 'failedWrite':

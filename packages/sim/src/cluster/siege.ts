@@ -117,7 +117,9 @@ class Siege {
   /** Whoever leads next may lack what the leader and another follower have; or that is still on its way. */
   #leadInTheMidst({ leader, follower }: Besieged): void {
     const { cluster, admin, at } = this;
-    this.#holdUpSome(leader);
+    for (const broker of cluster.brokers) {
+      if (cluster.dice.chance(0.7)) this.#holdUp(leader, [broker], 'Replicate answer', this.#ms(100, 2000));
+    }
     cluster.scheduler.after(this.#ms(1, 200), 'another leads', () => admin.lead(at, follower.id));
   }
 

@@ -15,7 +15,7 @@ export interface TopicPlan {
 }
 
 /** What a topic of the run must be for a planted bug to show. */
-export type TopicNeed = 'relaxed' | 'mortal' | 'minIsr2' | 'minIsr1';
+export type TopicNeed = 'relaxed' | 'mortal' | 'minIsr2' | 'minIsr1' | 'manyPartitions';
 
 type Freedoms = Pick<TopicPlan, 'isRelaxed' | 'isUnclean' | 'isMortal'>;
 
@@ -24,7 +24,7 @@ const NO_FREEDOM: Freedoms = { isRelaxed: false, isUnclean: false, isMortal: fal
 export function planTopics(dice: Dice, needs: readonly TopicNeed[]): readonly TopicPlan[] {
   const replicationFactor = 3;
   const minIsr = needs.includes('minIsr1') ? 1 : needs.includes('minIsr2') ? 2 : dice.pick([1, 2]);
-  const strict = topic(dice, 'strict', replicationFactor, minIsr, NO_FREEDOM);
+  const strict = topic(dice, 'strict', replicationFactor, minIsr, NO_FREEDOM, needs.includes('manyPartitions'));
   const replicas = needs.includes('relaxed') ? replicationFactor : dice.pick([1, 2, 3]);
   const other = topic(dice, 'other', replicas, dice.pick([1, 2]), {
     isRelaxed: dice.chance(0.3) || needs.includes('relaxed'),
@@ -35,7 +35,14 @@ export function planTopics(dice: Dice, needs: readonly TopicNeed[]): readonly To
   return dice.chance(0.5) || wantsOther ? [strict, other] : [strict];
 }
 
-function topic(dice: Dice, name: string, replicationFactor: number, minIsr: number, freedoms: Freedoms): TopicPlan {
+function topic(
+  dice: Dice,
+  name: string,
+  replicationFactor: number,
+  minIsr: number,
+  freedoms: Freedoms,
+  isWide = false,
+): TopicPlan {
   const config: Record<string, string> = {
     'segment.ms': String(dice.between(500, 10_000)),
     'file.delete.delay.ms': String(dice.between(0, 500)),
@@ -47,5 +54,5 @@ function topic(dice: Dice, name: string, replicationFactor: number, minIsr: numb
     config['flush.ms'] = String(dice.between(10, 1000));
   }
   if (freedoms.isUnclean) config['unclean.leader.election.enable'] = 'true';
-  return { name, partitions: dice.pick([1, 2, 4]), replicationFactor, ...freedoms, config };
+  return { name, partitions: isWide ? 4 : dice.pick([1, 2, 4]), replicationFactor, ...freedoms, config };
 }

@@ -8,12 +8,22 @@
 import type { MetadataImage, PartitionImage, TopicImage } from '@barnabas/metadata';
 import { Violation } from '../../kernel/violation.js';
 import type { PartitionTruth } from '../truth/partition-truth.js';
+import type { ReplicaLog } from '../truth/replica-log.js';
 import type { Truth } from '../truth/truth.js';
+
+interface Member {
+  readonly id: number;
+  readonly log: ReplicaLog;
+  /** How often the log had lost something when it was looked at. */
+  cuts: number;
+  /** Up to where it has been compared since. */
+  upTo: number;
+}
 
 interface Looked {
   readonly partition: PartitionImage;
-  /** By member: how often its log has lost something, and up to where the rest has been compared. */
-  readonly members: Map<number, { cuts: number; upTo: number }>;
+  readonly truth: PartitionTruth;
+  readonly members: readonly Member[];
 }
 
 export interface ElectableParts {
@@ -23,43 +33,51 @@ export interface ElectableParts {
 }
 
 export class ElectableChecks {
-  /** `<topic id>-<partition>`. */
-  readonly #looked = new Map<string, Looked>();
+  /** By topic, as it is in the image; each with its partitions. */
+  #looked = new Map<TopicImage, readonly Looked[]>();
+  #image: MetadataImage | undefined;
 
   constructor(private readonly parts: ElectableParts) {}
 
   /** After every event, at the newest metadata that anybody has. */
   look(image: MetadataImage): void {
-    for (const topic of image.topics.values()) {
-      topic.partitions.forEach((partition, number) => this.#look(topic, partition, number));
+    if (image !== this.#image) this.#take(image);
+    for (const partitions of this.#looked.values()) {
+      for (const looked of partitions) for (const member of looked.members) this.#lookAt(member, looked);
     }
   }
 
-  #look(topic: TopicImage, partition: PartitionImage, number: number): void {
-    const truth = this.parts.truth.find(topic.id, number);
-    if (truth === undefined || truth.mayHaveLost) return;
-    const key = `${topic.id}-${number}`;
-    let looked = this.#looked.get(key);
-    if (looked?.partition !== partition) {
-      looked = { partition, members: new Map() };
-      this.#looked.set(key, looked);
-    }
-    for (const id of partition.isr) this.#lookAt(id, truth, looked);
-    for (const id of partition.eligibleLeaderReplicas) this.#lookAt(id, truth, looked);
+  #take(image: MetadataImage): void {
+    this.#image = image;
+    const topics = [...image.topics.values()];
+    this.#looked = new Map(topics.map((topic) => [topic, this.#looked.get(topic) ?? this.#begin(topic)]));
   }
 
-  #lookAt(id: number, truth: PartitionTruth, { partition, members }: Looked): void {
+  #begin({ name, id: topicId, partitions }: TopicImage): readonly Looked[] {
+    const { truth } = this.parts;
+    return partitions.map((partition, number): Looked => {
+      const ids = [...partition.isr, ...partition.eligibleLeaderReplicas];
+      const members = ids.map((id) => ({ id, log: truth.replica(id, topicId, number), cuts: -1, upTo: 0 }));
+      return { partition, truth: truth.partition(name, topicId, number), members };
+    });
+  }
+
+  #lookAt(member: Member, { partition, truth }: Looked): void {
+    const { id, log } = member;
     const { topicId, partition: number, endOffset } = truth;
-    const log = this.parts.truth.replica(id, topicId, number);
-    // What it holds is not what it held: nobody can know that before it is read.
-    if (log.isRotten) return;
-    const known = members.get(id);
-    if (known?.cuts === log.cuts && known.upTo === endOffset) return;
-    const from = known?.cuts === log.cuts ? Math.min(known.upTo, endOffset) : 0;
-    members.set(id, { cuts: log.cuts, upTo: endOffset });
+    if (member.cuts === log.cuts && member.upTo === endOffset) return;
+    const from = member.cuts === log.cuts ? Math.min(member.upTo, endOffset) : 0;
+    member.cuts = log.cuts;
+    member.upTo = endOffset;
+    // What has rotted is not what it was, and nobody can know that before it is read.
+    if (truth.mayHaveLost || log.isRotten) return;
     const lacking = truth.firstLacking(log, from);
     if (lacking === undefined) return;
-    if (log.wasTaken(lacking) && this.parts.mayLack(id, topicId, number)) return;
+    if (log.wasTaken(lacking) && this.parts.mayLack(id, topicId, number)) {
+      // Until it has registered: then it is to be looked at again.
+      member.cuts = -1;
+      return;
+    }
     throw new Violation('electable', 'a replica could be elected that lacks what is committed', {
       ...{ partition: truth.name, topicId, broker: id, committed: endOffset, lacks: lacking.print },
       ...{ logEndOffset: log.endOffset, state: JSON.stringify(partition) },

@@ -23,9 +23,9 @@ export class MachineClock implements Clock {
     return this.scheduler.elapsedMs * this.rate;
   }
 
-  /** Somebody sets it. */
-  step(ms: number): void {
-    this.#aheadMs += ms;
+  /** Somebody sets it, so much ahead of the time that it is. */
+  set(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
   }
 
   /** The timers of a process: they die with it. */

@@ -76,8 +76,8 @@ export const forgetUnknownOutcomes: ClusterPlant = {
 export const appendOfAnyEpoch: ClusterPlant = {
   name: 'append-of-any-epoch',
   says: 'a follower appends what comes for the partition, also from the leader of an earlier epoch',
-  caughtBy: [...LOSS, 'replicated', 'fault'],
-  needs: ['siege', 'election'],
+  caughtBy: [...LOSS, 'replicated'],
+  needs: ['siege', 'manyPartitions'],
   heard: (envelope, site) => {
     const { method, isRequest, message } = envelope;
     if (method !== 'Replicate') return message;

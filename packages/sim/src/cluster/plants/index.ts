@@ -16,5 +16,6 @@ export const CLUSTER_PLANTS: readonly ClusterPlant[] = [
   ...Object.values(inReplicas),
   ...Object.values(inMessages),
   ...[inEpochs.admitByTheWatermarkAlone, inEpochs.ignoreBrokerEpochs, inEpochs.forgetUnknownOutcomes],
+  inEpochs.ignorePartitionEpochs,
   ...Object.values(inFaults),
 ];
