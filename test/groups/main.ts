@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 import { GROUP_FAULT_KINDS, GROUP_FAULTS } from './faults.js';
 import type { GroupFaultKind } from './faults.js';
 import { plan, run } from './run.js';
-import { KNOWN_MEMBERS } from './stage.js';
+import { DEFAULT_MEMBERS, KNOWN_MEMBERS } from './stage.js';
 
 const HELP = `npm run groups -- [options]
 
@@ -19,7 +19,7 @@ const HELP = `npm run groups -- [options]
   --seed S              the plan of faults (default 1)
   --faults a,b,c        only these (default all); --faults none for a run without
   --members N           (default 12)
-  --languages a,b,c     of the members, in turn (default all that are installed of ${KNOWN_MEMBERS.join(',')})
+  --languages a,b,c     of the members, in turn (default ${DEFAULT_MEMBERS.join(',')}; there are ${KNOWN_MEMBERS.join(', ')})
   --static              members have instance ids
   --partitions N        (default 24)
   --brokers N           (default 3)
@@ -42,7 +42,7 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: '1' },
       faults: { type: 'string', default: GROUP_FAULT_KINDS.join(',') },
       members: { type: 'string', default: '12' },
-      languages: { type: 'string', default: KNOWN_MEMBERS.join(',') },
+      languages: { type: 'string', default: DEFAULT_MEMBERS.join(',') },
       static: { type: 'boolean', default: false },
       partitions: { type: 'string', default: '24' },
       brokers: { type: 'string', default: '3' },

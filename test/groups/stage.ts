@@ -37,6 +37,7 @@ export const GROUP = 'members';
 /** The TypeScript client, straight to the leaders; the others speak Subscribe through a gateway. */
 const DIRECT = 'direct';
 export const KNOWN_MEMBERS: readonly string[] = [DIRECT, ...LANGUAGES];
+export const DEFAULT_MEMBERS: readonly string[] = [DIRECT, 'python', 'go', 'typescript'];
 
 const REPLICATION = 3;
 const MIN_INSYNC = 2;
