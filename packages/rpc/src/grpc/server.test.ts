@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, Server, credentials } from '@grpc/grpc-js';
 import type { ServerTls } from './server.js';
 import { createConnector } from '../connector.js';
 import { HealthDefinition } from '../health.js';
@@ -102,6 +102,15 @@ describe('a server', () => {
     await expect(client.ask(record('after'))).rejects.toMatchObject({ errorName: 'NETWORK_EXCEPTION' });
   });
   const handlersOfStop = { ...handlers };
+
+  test('does not wait without end for connections that the transport has lost track of', async () => {
+    server = await serve({ listen, services });
+    const shutdown = jest.spyOn(Server.prototype, 'tryShutdown').mockImplementation(() => {});
+    await server.stop(0);
+    expect(shutdown).toHaveBeenCalledTimes(1);
+    shutdown.mockRestore();
+    server = undefined;
+  });
 
   test('closes connections beyond the limit', async () => {
     server = await serve({ listen, services, limits: { maxConnections: 1 } });

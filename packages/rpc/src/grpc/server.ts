@@ -80,6 +80,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   };
 }
 
+/** How long connections that are broken off may take to close: a process that stops must not wait for what the transport has lost track of. */
+const CLOSING_MS = 1_000;
+
 function bind(server: Server, { listen, tls }: ServeOptions): Promise<number> {
   const credentials =
     tls === undefined
@@ -106,13 +109,18 @@ function bind(server: Server, { listen, tls }: ServeOptions): Promise<number> {
   });
 }
 
+/** Resolves when all connections are closed; those that are not in time are broken off, and not waited for without end. */
 async function stop(server: Server, sessions: Sessions, graceMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
   const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  const timer = setTimeout(() => {
-    for (const session of sessions) session.destroy();
-    server.forceShutdown();
-  }, graceMs);
-  await closed;
+  const brokenOff = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      for (const session of sessions) session.destroy();
+      server.forceShutdown();
+      timer = setTimeout(resolve, CLOSING_MS);
+    }, graceMs);
+  });
+  await Promise.race([closed, brokenOff]);
   clearTimeout(timer);
 }
 
