@@ -7,9 +7,14 @@ jest.setTimeout(300_000);
 testScenario(groupsScenario, {
   seeds: 40,
   caughtAt: {
-    'answer-after-losing-the-lead': 1,
+    'load-to-the-watermark': 21,
+    'answer-after-losing-the-lead': 3,
     'assign-before-revoked': 3,
-    'look-at-no-metadata': 2,
-    'go-on-after-fencing': 2,
+    'every-commit-rewinds': 2,
+    'ignore-incarnations': 5,
+    'static-without-fencing': 4,
+    'look-at-no-metadata': 3,
+    'go-on-after-fencing': 3,
+    'rejoin-under-one-incarnation': 11,
   },
 });

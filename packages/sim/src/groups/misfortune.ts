@@ -24,7 +24,7 @@ export class GroupFate {
 
   #coordinatorGoesLater(): void {
     const { scheduler, dice, groups } = this.world;
-    scheduler.after(dice.between(500, 3 * groups.trickEveryMs), 'a coordinator is in danger', () => {
+    scheduler.after(dice.between(300, 2 * groups.coordinatorEveryMs), 'a coordinator is in danger', () => {
       if (this.world.isEnding) return;
       this.#coordinatorGoes();
       this.#coordinatorGoesLater();

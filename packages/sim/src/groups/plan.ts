@@ -21,7 +21,7 @@ export const TRICKS = [
 ] as const;
 export type Trick = (typeof TRICKS)[number];
 
-export type MemberKind = 'membership' | 'consumer';
+export type MemberKind = 'membership' | 'consumer' | 'subscriber';
 
 export interface MemberPlan {
   readonly name: string;
@@ -45,6 +45,8 @@ export interface GroupsPlan {
   readonly tricks: readonly Trick[];
   /** Between two tricks of a member. */
   readonly trickEveryMs: number;
+  /** Between two misfortunes of a coordinator. */
+  readonly coordinatorEveryMs: number;
 }
 
 const MAX_TOPIC_PARTITIONS = 4;
@@ -80,7 +82,7 @@ export function planClusterOfGroups(dice: Dice, needs: readonly Need[]): Cluster
 export function planGroups(dice: Dice, needs: readonly Trick[]): GroupsPlan {
   const tricks = TRICKS.filter((one) => dice.chance(0.35) || needs.includes(one));
   const groups = Array.from({ length: dice.pick([1, 1, 2]) }, (_, at) => planGroup(dice, `group-${at}`, tricks));
-  return { groups, tricks, trickEveryMs: dice.between(1000, 8000) };
+  return { groups, tricks, trickEveryMs: dice.between(1000, 8000), coordinatorEveryMs: dice.between(1500, 12_000) };
 }
 
 function planGroup(dice: Dice, groupId: string, tricks: readonly Trick[]): GroupPlan {
@@ -91,7 +93,7 @@ function planGroup(dice: Dice, groupId: string, tricks: readonly Trick[]): Group
     const isStatic = hasStatic && dice.chance(0.6);
     return {
       name: `${groupId}-${at}`,
-      kind: dice.chance(0.5) ? 'membership' : 'consumer',
+      kind: dice.pick(['membership', 'consumer', 'subscriber']),
       instanceId: isStatic ? `instance-${at}` : '',
       ...{ assignor, maxPollMs },
       commitEveryMs: dice.between(100, 1500),

@@ -42,7 +42,11 @@ export class GroupsWorld extends Cluster {
     const history = new GroupHistory((record, before, after) => checks.check(record, before, after));
     const count = (what: string) => this.tally.count(what);
     this.history = history;
-    this.ledger = new Ledger({ truth: this.truth, image: (groupId) => history.image(groupId), count });
+    this.ledger = new Ledger({
+      ...{ truth: this.truth, count },
+      image: (groupId) => history.image(groupId),
+      isMortal: (topic) => this.plan.topics.some(({ name, isMortal }) => name === topic && isMortal),
+    });
     const answers = new AnswerChecks({
       ...{ history, rewinds, count },
       topicId: (name) => this.image?.topics.named(name)?.id,

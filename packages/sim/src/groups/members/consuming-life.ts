@@ -1,10 +1,10 @@
 /** A member that is an application of the real consumer: one loop over records, commits by itself or now and then. */
 import type { Consumer, ConsumerRecord, TopicPartition } from '@barnabas/client';
-import { parsePartitionKey } from '@barnabas/broker/parts';
 import { BarnabasError } from '@barnabas/protocol';
 import { nameOf } from '../truth/ledger.js';
-import type { Place, Worker } from '../truth/ledger.js';
+import type { Worker } from '../truth/ledger.js';
 import type { LifeParts, MemberLife, Wish } from './life.js';
+import { placeOf } from './place-of.js';
 
 export class ConsumingLife implements MemberLife, Worker {
   readonly #consumer: Consumer;
@@ -95,18 +95,9 @@ export class ConsumingLife implements MemberLife, Worker {
 
   #assigned(partitions: readonly TopicPartition[]): void {
     const { world } = this.parts;
-    const places = partitions.map((one) => this.#placeOf(one));
+    const places = partitions.map((one) => placeOf(this.parts.world, this, one));
     world.ledger.released(this, places.map(nameOf));
     world.judge(() => world.ledger.assigned(this, places));
-  }
-
-  /** A listener is told names; which topic of that name it is, the group knows. */
-  #placeOf({ topic, partition }: TopicPartition): Place {
-    const { world } = this.parts;
-    const member = world.history.image(this.groupId).members.get(this.memberId);
-    const owned = [...(member?.assigned.keys() ?? [])].map(parsePartitionKey);
-    const known = owned.find((one) => one.partition === partition && world.topicNames.get(one.topicId) === topic);
-    return { topic, partition, topicId: known?.topicId ?? world.image?.topics.named(topic)?.id ?? '' };
   }
 
   async #run(): Promise<void> {

@@ -10,7 +10,8 @@ import type { GroupsWorld } from '../world.js';
 import { ConsumingLife } from './consuming-life.js';
 import { FetchingLife } from './fetching-life.js';
 import type { Resumption } from './fetching-life.js';
-import type { MemberLife, Wish } from './life.js';
+import type { LifeParts, MemberLife, Wish } from './life.js';
+import { SubscribingLife } from './subscribing-life.js';
 
 interface Process {
   readonly process: ClientProcess;
@@ -99,8 +100,7 @@ export class MemberSlot {
       world.scheduler.after(0, `${process.name} ends`, () => this.#over(made));
     };
     const parts = { world, groupId, plan, process, wish: this.#wish(), onOver };
-    const life = plan.kind === 'membership' ? new FetchingLife(parts, resume) : new ConsumingLife(parts);
-    const made: Process = { process, life };
+    const made: Process = { process, life: lifeOf(parts, resume) };
     return made;
   }
 
@@ -210,5 +210,16 @@ export class MemberSlot {
         network.links.mend(broker.name, name);
       }
     });
+  }
+}
+
+function lifeOf(parts: LifeParts, resume: Resumption | undefined): MemberLife {
+  switch (parts.plan.kind) {
+    case 'membership':
+      return new FetchingLife(parts, resume);
+    case 'consumer':
+      return new ConsumingLife(parts);
+    case 'subscriber':
+      return new SubscribingLife(parts);
   }
 }

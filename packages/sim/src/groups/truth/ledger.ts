@@ -29,6 +29,8 @@ export interface Worker {
   readonly incarnation: number;
   /** Whether its application may still touch the partition: one that has let it go need not say so at once. */
   worksOn(name: string): boolean;
+  /** A thin client works on for as long as it takes it to hear that its node has let go: nobody waits for it. */
+  readonly isFarFromItsMember?: boolean;
 }
 
 interface Stretch extends Place {
@@ -42,6 +44,8 @@ export interface LedgerParts {
   readonly truth: Truth;
   readonly image: (groupId: string) => GroupImage;
   readonly count: (what: string) => void;
+  /** The topic may be deleted and made again. */
+  readonly isMortal: (topic: string) => boolean;
 }
 
 export class Ledger {
@@ -125,6 +129,8 @@ export class Ledger {
 
   #checkOrder(worker: Worker, { next, starts, ...place }: Stretch, offset: number): void {
     if (next === offset || (next === undefined && (starts === undefined || starts.has(offset)))) return;
+    // A topic made anew under its name is read from its start before the group has heard of it.
+    if (this.parts.isMortal(place.topic) && offset < (next ?? Infinity)) return;
     const check = next === undefined ? 'start' : 'read';
     const what =
       next === undefined ? 'reading does not begin where the group is' : 'a record was skipped or came twice';
@@ -146,7 +152,13 @@ export class Ledger {
     const name = nameOf(place);
     for (const [other, work] of this.#work) {
       const theirs = work.get(name);
-      if (other === worker || other.groupId !== worker.groupId || theirs?.topicId !== place.topicId) continue;
+      if (
+        other === worker ||
+        other.isFarFromItsMember === true ||
+        other.groupId !== worker.groupId ||
+        theirs?.topicId !== place.topicId
+      )
+        continue;
       if (!other.worksOn(name) || !this.#counts(other)) continue;
       throw new Violation('one-owner', 'a partition was given to a member while another works on it', {
         ...{ partition: name, ...describe(worker), other: other.name, otherId: other.memberId },
