@@ -7,7 +7,6 @@ jest.setTimeout(300_000);
 testScenario(groupsScenario, {
   seeds: 40,
   caughtAt: {
-    'load-to-the-watermark': 21,
     'answer-after-losing-the-lead': 3,
     'assign-before-revoked': 3,
     'every-commit-rewinds': 2,

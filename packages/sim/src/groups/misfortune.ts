@@ -52,28 +52,35 @@ export class GroupFate {
 
   #siestaLater(): void {
     const { scheduler, dice } = this.world;
-    scheduler.after(dice.between(2000, 15_000), 'noon', () => {
+    scheduler.after(dice.between(1500, 8000), 'noon', () => {
       if (this.world.isEnding) return;
       const [groupId, slots] = dice.pick([...this.slots]);
-      this.#siesta(groupId, slots, dice.between(1000, 6000));
+      this.#siesta(groupId, slots, dice.between(2000, 8000));
       this.#siestaLater();
     });
   }
 
   #siesta(groupId: string, slots: readonly MemberSlot[], ms: number): void {
     const { scheduler, dice, tally } = this.world;
-    tally.count('siesta');
+    tally.count('groups that slept');
     for (const slot of slots) {
       slot.isAway = true;
       slot.leave();
     }
-    scheduler.after(dice.between(100, ms), `${groupId} is reset`, () => {
-      this.#reset(groupId).catch((error: unknown) => {
-        if (!(error instanceof BarnabasError)) return this.world.fail(error);
-        tally.count(`resets refused with ${error.errorName}`);
-      });
-    });
+    const endsAtMs = scheduler.elapsedMs + ms;
+    scheduler.after(dice.between(50, 500), `${groupId} is reset`, () => this.#resetBefore(endsAtMs, groupId));
     scheduler.after(ms, `${groupId} wakes up`, () => slots.forEach((slot) => (slot.isAway = false)));
+  }
+
+  /** Again and again, while there are members yet. */
+  #resetBefore(endsAtMs: number, groupId: string): void {
+    const { scheduler, dice, tally } = this.world;
+    this.#reset(groupId).catch((error: unknown) => {
+      if (!(error instanceof BarnabasError)) return this.world.fail(error);
+      tally.count(`resets refused with ${error.errorName}`);
+      if (this.world.isEnding || scheduler.elapsedMs > endsAtMs) return;
+      scheduler.after(dice.between(100, 500), `${groupId} is reset`, () => this.#resetBefore(endsAtMs, groupId));
+    });
   }
 
   /** Back to somewhere; never forward, which would skip records. */

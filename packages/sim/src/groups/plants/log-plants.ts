@@ -24,9 +24,12 @@ export const answerBeforeCommitted: GroupPlant = {
     ),
 };
 
-export const loadToTheWatermark: GroupPlant = {
-  name: 'load-to-the-watermark',
-  says: 'a new coordinator loads what it knows to be committed, and not what its log has beyond it',
+/** What a coordinator forgets of its log. */
+const FORGOTTEN_RECORDS = 5;
+
+export const loadPartOfTheLog: GroupPlant = {
+  name: 'load-part-of-the-log',
+  says: 'a new coordinator loads its log but for the last few records',
   caughtBy: [...UNTRUE, 'epochs', 'sound', 'offsets-back', 'one-owner', 'fault'],
   needs: ['kill', 'restart'],
   coordinator: (options) =>
@@ -34,10 +37,9 @@ export const loadToTheWatermark: GroupPlant = {
       let isLoading = true;
       return withOverrides(log, {
         get logEndOffset() {
-          const { logEndOffset, highWatermark } = log;
-          if (!isLoading) return logEndOffset;
+          if (!isLoading) return log.logEndOffset;
           isLoading = false;
-          return highWatermark;
+          return Math.max(log.logStartOffset, log.logEndOffset - FORGOTTEN_RECORDS);
         },
       });
     }),
