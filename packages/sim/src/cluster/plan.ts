@@ -39,12 +39,15 @@ export const CLUSTER_MISFORTUNES = [
 ] as const;
 export type ClusterMisfortune = (typeof CLUSTER_MISFORTUNES)[number];
 
-export type Need = ClusterMisfortune | TopicNeed;
+/** `acksOne`: producers are content with what a leader alone says, and send nothing again to its successor. */
+export type Need = ClusterMisfortune | TopicNeed | 'acksOne';
 
 export interface ClusterPlan {
   readonly controllers: number;
   readonly brokers: number;
   readonly producers: number;
+  /** All of them are content with acks=1; else a few are. */
+  readonly isAcksOne: boolean;
   readonly consumers: number;
   readonly topics: readonly TopicPlan[];
   readonly misfortunes: readonly ClusterMisfortune[];
@@ -59,7 +62,8 @@ export interface ClusterPlan {
   readonly brokerConfig: BrokerConfig;
 }
 
-const isTopicNeed = (need: Need): need is TopicNeed => !(CLUSTER_MISFORTUNES as readonly string[]).includes(need);
+const isTopicNeed = (need: Need): need is TopicNeed =>
+  need !== 'acksOne' && !(CLUSTER_MISFORTUNES as readonly string[]).includes(need);
 
 export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
   const brokers = dice.pick([3, 3, 4, 5]);
@@ -67,6 +71,7 @@ export function planCluster(dice: Dice, needs: readonly Need[]): ClusterPlan {
   const maxLatencyMs = dice.pick([2, 5, 15]);
   return {
     ...{ controllers, brokers, producers: dice.between(1, 3), consumers: dice.between(1, 2) },
+    isAcksOne: needs.includes('acksOne'),
     topics: planTopics(dice, needs.filter(isTopicNeed)),
     misfortunes: misfortunesOf(dice, needs),
     misfortuneEveryMs: dice.between(200, 1500),

@@ -45,7 +45,7 @@ export class ClusterProducer {
     private readonly session: number,
   ) {
     const { dice } = around;
-    const acks: Acks = dice.chance(0.85) ? 'all' : 1;
+    const acks: Acks = dice.chance(0.85) && !around.plan.isAcksOne ? 'all' : 1;
     this.#style = {
       acks,
       isIdempotent: acks === 'all' && dice.chance(0.75),

@@ -129,9 +129,16 @@ export abstract class RoleNode {
   #parts(scope: Scope): LifeParts {
     const { around, host } = this;
     const logger = simulatedLogger(around, this.name);
-    const clock = around.plant.clock?.(this.clock) ?? this.clock;
+    const { clock } = this;
+    const timers = clock.timers(scope);
     return {
-      environment: { clock, timers: this.clock.timers(scope), random: around.dice, logger, metrics: noMetrics },
+      environment: {
+        clock,
+        timers: around.plant.timers?.(timers, clock) ?? timers,
+        random: around.dice,
+        logger,
+        metrics: noMetrics,
+      },
       connector: createConnector({
         ...{ clientId: this.name, local: around.network.from(host, scope), logger },
         onFault: (fault) => around.fail(fault),

@@ -43,7 +43,7 @@ export const countEarlierEpochs: ClusterPlant = {
   name: 'count-earlier-epochs',
   says: 'a leader goes on counting what followers have acknowledged to it in an earlier epoch (KIP-320)',
   caughtBy: [...LOSS, 'fault'],
-  needs: ['siege', 'reassignment', 'powerLoss', 'relaxed'],
+  needs: ['siege', 'minIsr1', 'acksOne'],
   replica: highestEverAcknowledged(),
 };
 
@@ -77,7 +77,7 @@ export const appendOfAnyEpoch: ClusterPlant = {
   name: 'append-of-any-epoch',
   says: 'a follower appends what comes for the partition, also from the leader of an earlier epoch',
   caughtBy: [...LOSS, 'replicated'],
-  needs: ['siege', 'manyPartitions'],
+  needs: ['siege', 'manyPartitions', 'acksOne'],
   heard: (envelope, site) => {
     const { method, isRequest, message } = envelope;
     if (method !== 'Replicate') return message;

@@ -1,5 +1,6 @@
 /** Bugs that show only when disks fill up or rot, clocks are set, or clients delete records. */
-import { toBarnabasError } from '@barnabas/protocol';
+import type { Timer } from '@barnabas/common';
+import type { internal } from '@barnabas/protocol';
 import { StoreError } from '@barnabas/store';
 import { withOverrides } from '../../kernel/overrides.js';
 import { LOSS, wrapEachLog } from './log-plants.js';
@@ -24,25 +25,15 @@ export const ignoreFullDisks: ClusterPlant = {
     }),
 };
 
-export const cutOffRot: ClusterPlant = {
-  name: 'cut-off-rot',
-  says: 'a log in which a batch turns out to be rotten is cut off there and goes on',
-  caughtBy: [...LOSS, 'read', 'fault'],
-  needs: ['rot', 'kill'],
-  logs: (logs) =>
-    wrapEachLog(logs, (log) =>
-      withOverrides(log, {
-        read: async (request) => {
-          try {
-            return await log.read(request);
-          } catch (caught) {
-            const { facts } = toBarnabasError(caught);
-            if (facts?.['corrupt'] === true) await log.truncateTo(Number(facts['offset']));
-            throw caught;
-          }
-        },
-      }),
-    ),
+export const forgetOfflineReports: ClusterPlant = {
+  name: 'forget-offline-reports',
+  says: 'the controller is told of replicas that have rotted, and goes on counting on them',
+  caughtBy: ['progress'],
+  needs: ['rot'],
+  heard: ({ method, isRequest, message }) => {
+    if (method !== 'ReportOfflineReplicas' || !isRequest) return message;
+    return { ...(message as internal.ReportOfflineReplicasRequest), replicas: [] };
+  },
 };
 
 export const deleteTooMuch: ClusterPlant = {
@@ -82,10 +73,24 @@ export const followersKeepDeletedRecords: ClusterPlant = {
     }),
 };
 
-export const timeOutsByTheWallClock: ClusterPlant = {
-  name: 'time-outs-by-the-wall-clock',
-  says: 'time-outs are measured with the time of day, which somebody may set',
-  caughtBy: ['progress', 'fault'],
-  needs: ['clockStep', 'kill'],
-  clock: (clock) => ({ now: () => clock.now(), monotonic: () => clock.now() }),
+export const timersByTheWallClock: ClusterPlant = {
+  name: 'timers-by-the-wall-clock',
+  says: 'what is to happen in a while waits for a time of day, which somebody may set back',
+  caughtBy: ['progress'],
+  needs: ['clockStep'],
+  timers: (timers, clock) => ({
+    after: (delayMs, callback) => {
+      const dueAt = clock.now() + delayMs;
+      let timer: Timer;
+      const wait = (ms: number): void => {
+        timer = timers.after(ms, () => {
+          const leftMs = dueAt - clock.now();
+          if (leftMs > 1) wait(leftMs);
+          else callback();
+        });
+      };
+      wait(delayMs);
+      return { cancel: () => timer.cancel() };
+    },
+  }),
 };

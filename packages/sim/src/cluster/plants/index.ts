@@ -15,7 +15,6 @@ export const CLUSTER_PLANTS: readonly ClusterPlant[] = [
   ...[acknowledgeBeforeFsync, followerAcknowledgesOnAppend, ignoreSequences, truncateToHighWatermark],
   ...Object.values(inReplicas),
   ...Object.values(inMessages),
-  ...[inEpochs.admitByTheWatermarkAlone, inEpochs.ignoreBrokerEpochs, inEpochs.forgetUnknownOutcomes],
-  inEpochs.ignorePartitionEpochs,
+  ...Object.values(inEpochs),
   ...Object.values(inFaults),
 ];

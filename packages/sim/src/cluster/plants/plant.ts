@@ -3,7 +3,7 @@
  * the simulator can turn one on; each is there to prove that a checker can fail.
  */
 import type { GroupCoordinatorOptions, ReplicaNode, ReplicaPartition } from '@barnabas/broker/parts';
-import type { Clock } from '@barnabas/common';
+import type { Clock, Timers } from '@barnabas/common';
 import type { ControllerConfig } from '@barnabas/controller';
 import type { LogManager } from '@barnabas/log';
 import type { MetadataImage } from '@barnabas/metadata';
@@ -37,8 +37,8 @@ export interface ClusterPlant {
   logs?(logs: LogManager, site: PlantSite): LogManager;
   /** A replica, after every event. */
   replica?(replica: ReplicaPartition, site: PlantSite): void;
-  /** The clock of a node. */
-  clock?(clock: Clock): Clock;
+  /** The timers of a node. */
+  timers?(timers: Timers, clock: Clock): Timers;
   /** What a broker's group coordinator is made with. */
   coordinator?(options: GroupCoordinatorOptions, site: PlantSite): GroupCoordinatorOptions;
   /** A message as it arrives. */
