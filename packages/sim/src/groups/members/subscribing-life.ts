@@ -26,8 +26,6 @@ export class SubscribingLife implements MemberLife, Worker {
   readonly #positions = new Map<string, v1.SubscribePosition>();
   /** How often each partition was assigned. */
   readonly #stretches = new Map<string, number>();
-  /** Listed when the stream was opened. */
-  #resumed = new Set<string>();
   /** By correlation id of their seek: what comes before it is answered is void. */
   readonly #seeking = new Map<string, number>();
   #seeks = 0;
@@ -113,7 +111,6 @@ export class SubscribingLife implements MemberLife, Worker {
       onClose: (error) => this.#closed(stream, error),
     });
     const owned = [...this.#positions.values()];
-    this.#resumed = new Set(this.#positions.keys());
     world.ledger.lost(this);
     const { memberId } = this;
     const incarnation = this.incarnation + ++this.#attempts;
@@ -195,7 +192,8 @@ export class SubscribingLife implements MemberLife, Worker {
       this.#positions.set(name, position);
       this.#stretches.set(name, (this.#stretches.get(name) ?? 0) + 1);
       this.#seeking.delete(name);
-      if (this.#resumed.has(name)) world.ledger.sought(this, name, position.offset);
+      // Where the node begins, which has fetched it: as with any answer, that was true then.
+      if (position.offset >= 0) world.ledger.sought(this, name, position.offset);
     }
   }
 

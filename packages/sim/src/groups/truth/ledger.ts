@@ -29,7 +29,7 @@ export interface Worker {
   readonly incarnation: number;
   /** Whether its application may still touch the partition: one that has let it go need not say so at once. */
   worksOn(name: string): boolean;
-  /** A thin client works on for as long as it takes it to hear that its node has let go: nobody waits for it. */
+  /** A thin client hears late of what its node was given and has let go: nobody waits for it, and what it is told may be over. */
   readonly isFarFromItsMember?: boolean;
 }
 
@@ -73,7 +73,7 @@ export class Ledger {
         throw new Violation('told-twice', 'a member was given what it has', { ...describe(worker), partition: name });
       }
       this.parts.count('partitions assigned');
-      if (this.#counts(worker)) this.#checkAlone(worker, place);
+      if (worker.isFarFromItsMember !== true && this.#counts(worker)) this.#checkAlone(worker, place);
       work.set(name, { ...place, next: undefined, starts: this.#starts(worker, place) });
     }
   }
