@@ -95,6 +95,13 @@ export class Cluster extends Stage implements Surroundings {
     return this.controllers.find((one) => one.name === name)?.image;
   }
 
+  /** Something goes wrong in a while, unless everything has been healed by then. */
+  troubleAfter(ms: number, what: string, strike: () => void): void {
+    this.scheduler.after(ms, what, () => {
+      if (!this.isEnding) strike();
+    });
+  }
+
   nodeOf(name: string): ReplicaNode | undefined {
     return this.brokers.find((one) => one.name === name)?.node;
   }

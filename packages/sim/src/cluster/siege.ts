@@ -43,8 +43,7 @@ class Siege {
   go(strikes: number): void {
     const { cluster } = this;
     if (strikes === 0) return;
-    cluster.scheduler.after(this.#ms(1, LONGEST_PAUSE_MS), 'siege', () => {
-      if (cluster.isEnding) return;
+    cluster.troubleAfter(this.#ms(1, LONGEST_PAUSE_MS), 'siege', () => {
       const target = this.#target();
       for (let blows = cluster.dice.pick([1, 1, 2, 3]); blows > 0 && target !== undefined; blows--)
         this.#strike(target);
@@ -109,7 +108,7 @@ class Siege {
   #partWhileLate({ leader, follower }: Besieged): void {
     const { cluster, outages } = this;
     this.#holdUp(leader, cluster.controllers, 'AlterPartition', this.#ms(300, 6000));
-    cluster.scheduler.after(this.#ms(50, 2000), 'they part', () => {
+    cluster.troubleAfter(this.#ms(50, 2000), 'they part', () => {
       outages.separate([leader], [follower], this.#ms(100, 5000));
     });
   }
@@ -120,7 +119,7 @@ class Siege {
     for (const broker of cluster.brokers) {
       if (cluster.dice.chance(0.7)) this.#holdUp(leader, [broker], 'Replicate answer', this.#ms(100, 2000));
     }
-    cluster.scheduler.after(this.#ms(1, 200), 'another leads', () => admin.lead(at, follower.id));
+    cluster.troubleAfter(this.#ms(1, 200), 'another leads', () => admin.lead(at, follower.id));
   }
 
   #holdUp(from: BrokerNode, to: Cluster['nodes'], kind: string, extraMs: number): void {

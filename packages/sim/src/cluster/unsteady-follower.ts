@@ -9,7 +9,7 @@ import type { BrokerNode } from './nodes/broker-node.js';
 import type { Outages } from './outages.js';
 
 export function unsteadyFollower(cluster: Cluster, outages: Outages): void {
-  const { dice, scheduler, controllers, plan } = cluster;
+  const { dice, controllers, plan } = cluster;
   const pair = somePair(cluster);
   if (pair === undefined) return;
   const [leader, follower] = pair;
@@ -18,15 +18,15 @@ export function unsteadyFollower(cluster: Cluster, outages: Outages): void {
   outages.separate([leader], [follower], awayMs);
   if (dice.chance(0.4)) outages.slow(leader, controllers, dice.between(50, 1500), awayMs + 2000);
   else if (dice.chance(0.7))
-    scheduler.after(awayMs, 'an admission will be late', () => holdUpAdmission(cluster, leader));
+    cluster.troubleAfter(awayMs, 'an admission will be late', () => holdUpAdmission(cluster, leader));
   const later = awayMs + dice.between(5, 500);
   if (dice.chance(0.6)) {
-    scheduler.after(later, 'the follower goes again', () => {
+    cluster.troubleAfter(later, 'the follower goes again', () => {
       outages.separate([leader], [follower], dice.between(100, 3000));
     });
   }
   if (dice.chance(0.4)) return;
-  scheduler.after(later + dice.between(0, 800), 'the leader goes', () => lose(cluster, outages, leader));
+  cluster.troubleAfter(later + dice.between(0, 800), 'the leader goes', () => lose(cluster, outages, leader));
 }
 
 /** The follower is back: what its leader asks for next arrives when it may not be true any more. */

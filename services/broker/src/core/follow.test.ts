@@ -53,10 +53,26 @@ describe('the follower cuts off what the leader does not have', () => {
       { leaderEpoch: 1, endOffset: 20 },
       { kind: 'truncate', to: 20 },
     ],
-    ['all of it, where nothing is as old', undefined, { kind: 'restart', at: 5 }],
+    ['all of it, where nothing is as old', undefined, { kind: 'truncate', to: 0 }],
     ['all of it, where that would cut off nothing', { leaderEpoch: 1, endOffset: 40 }, { kind: 'restart', at: 5 }],
   ])('%s', (_, found, expected) => {
     expect(reshapeFor(own, diverging, found, 5)).toEqual(expected);
+  });
+});
+
+describe('a follower that has deleted what its leader still has', () => {
+  const own = { logStartOffset: 8, logEndOffset: 18 };
+  const diverging = { kind: 'diverging', epoch: 1, endOffset: 8 } as const;
+
+  it('cuts off all of its batches, and does not go below its log start, where everything was committed', () => {
+    expect(reshapeFor(own, diverging, undefined, 0)).toEqual({ kind: 'truncate', to: 8 });
+    const emptied = follow({ logStartOffset: 8, logEndOffset: 8 });
+    expect(positionOf({ logStartOffset: 0, logEndOffset: 8 }, emptied, undefined)).toEqual({ kind: 'agreed' });
+  });
+
+  it('begins anew where the leader begins, where it holds nothing', () => {
+    const empty = { logStartOffset: 8, logEndOffset: 8 };
+    expect(reshapeFor(empty, diverging, undefined, 12)).toEqual({ kind: 'restart', at: 12 });
   });
 });
 

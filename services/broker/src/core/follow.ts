@@ -79,8 +79,16 @@ export function reshapeFor(
   leaderLogStart: number,
 ): Reshape {
   if (position.kind === 'restart') return { kind: 'restart', at: position.offset };
-  // Every batch here is of an epoch that the leader's log does not have.
-  if (found === undefined) return { kind: 'restart', at: leaderLogStart };
+  // Every batch here is of an epoch that the leader's log does not have. What was below our log start was
+  // committed, so the leader has it or has deleted it, too: this log begins anew where it began, not below.
+  // Otherwise, with a deletion of records that reached this replica and not the one that leads now:
+  //   1. F is eligible and holds 8 to 17 of epoch 2, deleted below 8; 8 was the high watermark.
+  //   2. L leads with 0 to 7 of epochs 0 and 1, which is all that was committed.
+  //   3. F begins anew at 0. L dies, F is elected, and gives out offsets below 8 a second time.
+  if (found === undefined) {
+    const isEmpty = own.logEndOffset === own.logStartOffset;
+    return isEmpty ? { kind: 'restart', at: leaderLogStart } : { kind: 'truncate', to: own.logStartOffset };
+  }
   // Of an epoch that only the leader knows nothing can be said yet: the next question is about ours before it.
   const to = found.leaderEpoch === position.epoch ? Math.min(found.endOffset, position.endOffset) : found.endOffset;
   return to < own.logEndOffset ? { kind: 'truncate', to } : { kind: 'restart', at: leaderLogStart };
