@@ -39,6 +39,7 @@ export class AssignedPartition implements TopicPartition {
   #era = 0;
   #isPaused = false;
   #isSuspended = false;
+  #isGivenUp = false;
   #subscription: FetchSubscription | undefined;
   #isBusy = false;
   /** Of what has been handed out and is not done; offset -1: nothing is. */
@@ -186,8 +187,15 @@ export class AssignedPartition implements TopicPartition {
     this.interrupt();
   }
 
+  /** It has been begun. One that was revoked while that was under way stays as it is. */
   unsuspend(): void {
-    this.#isSuspended = this.#isGone;
+    this.#isSuspended = this.#isGone || this.#isGivenUp;
+  }
+
+  /** Hands out nothing any more, whatever comes: it was revoked, or its consumer leaves. */
+  giveUp(): void {
+    this.#isGivenUp = true;
+    this.suspend();
   }
 
   /** It is another's now, or nobody's. */

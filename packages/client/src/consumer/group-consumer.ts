@@ -111,7 +111,7 @@ export class GroupConsumer {
     const membership = this.#membership;
     if (membership === undefined) return this.#leaving;
     const partitions = reading.partitions;
-    for (const assigned of partitions) assigned.suspend();
+    for (const assigned of partitions) assigned.giveUp();
     this.#enqueue(async () => {
       const left = partitions.filter(({ isGone }) => !isGone);
       if (left.length > 0) await listener.onRevoked?.(left.map(nameOf));
@@ -169,7 +169,7 @@ export class GroupConsumer {
   #onRevoked(membership: Membership, partitions: readonly GroupTopicPartition[], graceMs: number): void {
     const { reading, commits, router } = this.#parts;
     const revoked = this.#find(partitions);
-    for (const assigned of revoked) assigned.suspend();
+    for (const assigned of revoked) assigned.giveUp();
     reading.changed();
     const deadlineMs = this.#now() + graceMs;
     // What is not done by then goes all the same; whoever works on it is told by its signal.
@@ -241,7 +241,7 @@ export class GroupConsumer {
       },
     );
     const partitions = reading.partitions;
-    for (const assigned of partitions) assigned.suspend();
+    for (const assigned of partitions) assigned.giveUp();
     this.#membership = undefined;
     // What is done is still its own to commit, for as long as it has not left.
     const committing = commits.commitDone(partitions, LATE_LEAVING_MS, membership);
