@@ -17,8 +17,8 @@ interface Style {
 }
 
 /**
- * What a producer may be refused with for good only where topics go and come, or may lose something, or
- * where it has given up a batch of that partition before, of which it is not known whether it is in the log.
+ * What a producer may be refused with for good only where topics go and come, or may lose something, where
+ * records were deleted (a replica that begins anew at a later log start knows nothing of who wrote before), or where it has given up a batch of that partition before, of which it is not known whether it is in the log.
  */
 const UNLUCKY = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
@@ -138,14 +138,18 @@ export class ClusterProducer {
   }
 
   #failed(mark: string, topic: string, error: unknown): void {
-    const { trace, tally } = this.around;
+    const { trace, tally, truth } = this.around;
     if (!(error instanceof BarnabasError)) return this.around.fail(error);
     trace.note(`  ${this.name}: ${mark} failed: ${error.errorName} ${error.message}`);
     tally.count(`records failed with ${error.errorName}`);
     const plan = this.around.plan.topics.find(({ name }) => name === topic);
     const lane = mark.slice(0, mark.lastIndexOf('/'));
     const mayLose =
-      this.#uncertain.has(lane) || plan?.isMortal === true || plan?.isRelaxed === true || plan?.isUnclean === true;
+      truth.deletable(lane.slice(lane.indexOf('/') + 1)) > 0 ||
+      this.#uncertain.has(lane) ||
+      plan?.isMortal === true ||
+      plan?.isRelaxed === true ||
+      plan?.isUnclean === true;
     this.#uncertain.add(lane);
     // What may pass was tried until its time was up.
     if (error.retriable || (mayLose && UNLUCKY.has(error.errorName))) return;
