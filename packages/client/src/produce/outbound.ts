@@ -29,7 +29,7 @@ export interface OutboundBatch extends BatchSize {
   readonly deadlineMs: number;
   /** Times it has been sent. Kept by the lane. */
   attempts: number;
-  /** Position in its partition's order. Kept by the lane. */
+  /** Position in its partition's order, unique among what is open; parts of a batch stand at fractions. Kept by the lane. */
   ordinal: number;
   /** An attempt ended without a clear answer: it may be in the log. Kept by the lane. */
   isUncertain: boolean;

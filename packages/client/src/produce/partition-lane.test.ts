@@ -165,6 +165,28 @@ test('halves take the place of a batch that was split', () => {
   expect(send()).toBe('a12c');
 });
 
+test('a half that goes alone and is refused comes before the other half again, and both before what was behind', () => {
+  const { feed, lane, send, settle } = make('abc', false);
+  const quarters = [new Batch('1', false), new Batch('2', false)];
+  const halves = [new Batch('x', false), new Batch('y', false)];
+  const say = (batch: Batch | undefined, outcome: AppendResult | BarnabasError): void =>
+    lane.settle(batch as Batch, outcome, LEADER, 500);
+  expect(send(1)).toBe('a');
+  feed.verdict = () => ({ kind: 'replace', batches: halves });
+  settle('a', hopeless);
+  feed.verdict = () => ({ kind: 'retry' });
+  expect(send(1)).toBe('x');
+  say(halves[0], refused);
+  feed.verdict = () => ({ kind: 'replace', batches: quarters });
+  expect(send(1)).toBe('x');
+  say(halves[0], hopeless);
+  feed.verdict = () => ({ kind: 'retry' });
+  expect(send(2)).toBe('12');
+  say(quarters[1], refused);
+  say(quarters[0], refused);
+  expect(send()).toBe('12ybc');
+});
+
 test('a pause is waited out with the same leader, and not with another', () => {
   const { lane, send, settle } = make('a');
   send();

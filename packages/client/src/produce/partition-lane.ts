@@ -136,7 +136,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     for (const batch of batches) {
       this.#aloneUpTo = batch.ordinal;
       this.#leaveFlight(batch as B, this.#inFlight.indexOf(batch as B));
-      this.#putBack(batch.ordinal, [batch as B]);
+      this.#putBack(batch as B);
     }
     this.#cameBack();
   }
@@ -242,7 +242,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     this.#notBeforeMs = verdict.kind === 'retry' ? pauseUntilMs : 0;
     this.#failedLeader = leader;
     this.#isMuted = true;
-    if (verdict.kind === 'retry') this.#putBack(batch.ordinal, [batch]);
+    if (verdict.kind === 'retry') this.#putBack(batch);
     else this.#replace(batch, verdict.batches);
   }
 
@@ -251,16 +251,24 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
     return !this.#inFlight.some(isBefore) && !this.#resend.some(isBefore);
   }
 
-  #putBack(ordinal: number, batches: readonly B[]): void {
-    for (const batch of batches) batch.ordinal = ordinal;
-    const at = this.#resend.findIndex((other) => other.ordinal > ordinal);
-    this.#resend.splice(at === -1 ? this.#resend.length : at, 0, ...batches);
+  #putBack(batch: B): void {
+    const at = this.#resend.findIndex((other) => other.ordinal > batch.ordinal);
+    this.#resend.splice(at === -1 ? this.#resend.length : at, 0, batch);
   }
 
-  #replace(batch: B, batches: readonly B[]): void {
-    this.#putBack(batch.ordinal, batches);
+  /**
+   * Each part gets a place of its own between its predecessor and whatever is open behind the whole: one
+   * of two that shared a place would come to stand behind the other when it is sent again.
+   */
+  #replace(batch: B, parts: readonly B[]): void {
+    const behind = [...this.#inFlight, ...this.#resend].map(({ ordinal }) => ordinal);
+    const end = Math.min(this.#nextOrdinal, ...behind.filter((ordinal) => ordinal > batch.ordinal));
+    parts.forEach((part, index) => {
+      part.ordinal = batch.ordinal + ((end - batch.ordinal) * index) / parts.length;
+      this.#putBack(part);
+    });
     const at = this.#window.indexOf(batch);
-    if (at !== -1) this.#window.splice(at, 1, ...batches);
+    if (at !== -1) this.#window.splice(at, 1, ...parts);
   }
 
   #trimWindow(): void {

@@ -126,6 +126,7 @@ test('a producer that is not idempotent may repeat, but loses and reorders nothi
     fc.asyncProperty(fc.integer({ min: 1, max: 1_000_000 }), async (seed) => {
       check(await run(seed, { acks: 1, maxInFlight: 5 }), true);
     }),
-    { numRuns: RUNS },
+    // The example once had the halves of a split batch change places.
+    { numRuns: RUNS, examples: [[416219]] },
   );
 });

@@ -5,7 +5,8 @@
  *   isr         ISR, eligible replicas and leader are among the replicas; the leader is in the ISR; nobody is in ISR and eligible
  *   epochs      leader and partition epochs never fall, and the leader changes only with its epoch
  *   election    the ISR with which a leader begins has somebody in it who was in sync or eligible before, unless unclean
- *               elections are allowed
+ *               elections are allowed. Said only of a change that follows directly on what was seen: between images that
+ *               are several changes apart an admission may have come first, and `electable` sees what is wrong with that
  */
 import { createHash } from 'node:crypto';
 import { NO_LEADER, snapshotRecords } from '@barnabas/metadata';
@@ -59,14 +60,14 @@ export class ImageChecks {
       checkEpochs(partition, old, facts);
       const { leader } = partition;
       const isElected = leader !== NO_LEADER && partition.leaderEpoch > old.leaderEpoch;
-      // Several changes may lie between two images: an admission, and then an election among all that are in sync.
+      const isNext = partition.partitionEpoch === old.partitionEpoch + 1;
       const known = [...old.isr, ...old.eligibleLeaderReplicas, ...old.addingReplicas];
       // A leader that leaves admits its successor and is gone, in one change.
       const hasLeft = this.#newest?.brokers.get(old.leader)?.inControlledShutdown === true;
       // The admission that completes a reassignment takes away who asked for it, in one change.
       const isReplaced = old.removingReplicas.includes(old.leader) && !partition.replicas.includes(old.leader);
       const isClean = hasLeft || isReplaced || partition.isr.some((id) => known.includes(id));
-      if (isElected && !isClean && !this.mayElectUncleanly(topic, number)) {
+      if (isNext && isElected && !isClean && !this.mayElectUncleanly(topic, number)) {
         throw new Violation('election', 'a replica was elected that may lack what is committed', {
           ...{ ...facts, before: JSON.stringify(old) },
         });
