@@ -11,6 +11,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { ChaosCluster } from '../chaos/cluster.js';
+import { median } from './measure.js';
 import { Workload } from './workload.js';
 
 /** Enough that each of eight members has one. */
@@ -20,17 +21,25 @@ const RECORD_BYTES = 1024;
 export interface ReaderFigures {
   /** Without a group. */
   readonly alone: number;
-  /** TypeScript consumers by how many they are. */
+  /** One TypeScript consumer in a group. */
+  readonly direct: number;
+  /** Several of them, by how many they are. */
   readonly members: ReadonlyMap<number, number>;
   /** One member through the gateway. */
   readonly subscribed: number;
+  /** Of the one through the gateway to one straight from the broker, each round of its own. */
+  readonly ratios: readonly number[];
 }
 
-/** Records a second of each kind of reader. */
+/**
+ * Records a second of each kind of reader. One member and one through the gateway take turns, since a
+ * machine that others use too is not as fast in one minute as in the next; the ratio is that of one turn.
+ */
 export async function groupReaders(
   directory: string,
   totalBytes: number,
   memberCounts: readonly number[],
+  rounds: number,
 ): Promise<ReaderFigures> {
   const dataDir = fs.mkdtempSync(path.join(directory, 'readers-'));
   const cluster = await ChaosCluster.start({
@@ -52,11 +61,23 @@ export async function groupReaders(
     await workload.consume(topic, records, PARTITIONS);
     const alone = (await workload.consume(topic, records, PARTITIONS)).recordsPerSecond;
     const members = new Map<number, number>();
-    for (const count of memberCounts) members.set(count, await readInGroup(client, topic, records, count));
+    for (const count of memberCounts) {
+      members.set(count, await readInGroup(client, topic, records, { groupId: `bench-${count}`, count }));
+    }
     const [gateway = ''] = cluster.bootstrap;
     await subscribe(gateway, 'warm', topic, records);
-    const subscribed = await subscribe(gateway, 'subscribed', topic, records);
-    return { alone, members, subscribed };
+    const turns: { readonly direct: number; readonly subscribed: number }[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const direct = await readInGroup(client, topic, records, { groupId: `direct-${round}`, count: 1 });
+      turns.push({ direct, subscribed: await subscribe(gateway, `subscribed-${round}`, topic, records) });
+    }
+    return {
+      alone,
+      direct: median(turns.map(({ direct }) => direct)),
+      members,
+      subscribed: median(turns.map(({ subscribed }) => subscribed)),
+      ratios: turns.map(({ direct, subscribed }) => subscribed / direct),
+    };
   } finally {
     await client.close();
     await cluster.close();
@@ -65,13 +86,18 @@ export async function groupReaders(
 }
 
 /** From when the partitions are divided, so that rebalancing does not count. */
-async function readInGroup(client: BarnabasClient, topic: string, records: number, count: number): Promise<number> {
+async function readInGroup(
+  client: BarnabasClient,
+  topic: string,
+  records: number,
+  { groupId, count }: { readonly groupId: string; readonly count: number },
+): Promise<number> {
   const shares = new Map<Consumer, readonly TopicPartition[]>();
   let onDivided: () => void = () => {};
   const divided = new Promise<void>((resolve) => (onDivided = resolve));
   let seen = 0;
   const members = Array.from({ length: count }, () => {
-    const consumer = client.consumer({ groupId: `bench-${count}`, autoOffsetReset: 'earliest' });
+    const consumer = client.consumer({ groupId, autoOffsetReset: 'earliest' });
     const share = (partitions: readonly TopicPartition[]) => {
       shares.set(consumer, partitions);
       const isFair = [...shares.values()].every(({ length }) => length === PARTITIONS / count);

@@ -27,7 +27,7 @@ import {
 import { groupReaders } from './group-readers.js';
 import { GroupSubject } from './groups.js';
 import { LocalLeader } from './local-leader.js';
-import { MiB } from './measure.js';
+import { MiB, median } from './measure.js';
 import { catchUp, idlePartitions, replicas } from './replication.js';
 import type { Flow } from './workload.js';
 
@@ -203,7 +203,7 @@ async function replication(directory: string, bytes: number, scale: number): Pro
 }
 
 async function groups(directory: string, bytes: number, scale: number): Promise<void> {
-  await readers(directory, bytes);
+  await readers(directory, bytes, scale);
   console.error('group coordinators in an all-in-one process, members in this one');
   const subject = await GroupSubject.start(directory);
   try {
@@ -213,23 +213,25 @@ async function groups(directory: string, bytes: number, scale: number): Promise<
   }
 }
 
-async function readers(directory: string, bytes: number): Promise<void> {
+async function readers(directory: string, bytes: number, scale: number): Promise<void> {
   console.error('a controller, a broker and a gateway, each in a process of its own, readers in this one');
   const raw = (await rawGrpc(bytes / 2, false)).echo.bytesPerSecond / 1024;
-  const { alone, members, subscribed } = await groupReaders(directory, bytes / 2, [1, 4, 8]);
+  const rounds = Math.max(2, Math.round(7 * scale));
+  const figures = await groupReaders(directory, bytes / 2, [4, 8], rounds);
+  const { alone, direct, members, subscribed, ratios } = figures;
   const against = (rate: number) => `${(rate / alone).toFixed(2)} × without a group, ${(rate / raw).toFixed(2)} × echo`;
   add({ name: '1 KiB records read without a group', value: alone, unit: 'records/s', note: against(alone) });
-  for (const [count, rate] of members) {
+  for (const [count, rate] of [[1, direct] as const, ...members]) {
     const name = `  by a group of ${count}`;
     add({ name, value: rate, unit: 'records/s', note: against(rate) });
   }
-  const direct = members.get(1) ?? alone;
-  const ratio = subscribed / direct;
+  const ratio = median(ratios);
+  const spread = `${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)} in ${rounds} turns`;
   add({
     name: '  by Subscribe through a gateway',
     value: subscribed,
     unit: 'records/s',
-    note: `${ratio.toFixed(2)} × a direct member, ${(subscribed / raw).toFixed(2)} × echo`,
+    note: `${ratio.toFixed(2)} × a direct member (${spread}), ${(subscribed / raw).toFixed(2)} × echo`,
     goal: atLeast(ratio, 0.5, '0.5 × a direct member'),
   });
 }
