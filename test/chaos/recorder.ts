@@ -52,8 +52,15 @@ export class Recorder {
   }
 
   error(process: string, thrown: unknown): void {
-    const name = `${process.replace(/[\d.]+/g, '')}: ${toBarnabasError(thrown).errorName}`;
-    this.errors.set(name, (this.errors.get(name) ?? 0) + 1);
+    const { errorName, message, facts, cause } = toBarnabasError(thrown);
+    const name = `${process.replace(/[\d.]+/g, '')}: ${errorName}`;
+    const before = this.errors.get(name) ?? 0;
+    this.errors.set(name, before + 1);
+    // Whatever is struck, what a client is told has a name.
+    if (errorName === 'UNKNOWN_SERVER_ERROR' && before === 0) {
+      const why = cause instanceof Error ? `, by ${cause.stack}` : '';
+      this.problem(`${process} was given an error without a name: ${message} ${JSON.stringify(facts ?? {})}${why}`);
+    }
   }
 
   poll(poll: Omit<Poll, 'kind'>): void {
