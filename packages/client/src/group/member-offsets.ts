@@ -5,10 +5,13 @@
  * Invariants:
  *   O1  one commit is on its way: commits reach the coordinator in the order in which they were asked for
  *   O2  a commit is sent for the life of the member in which it was asked for, or not at all
+ *   O3  a partition that is refused for a reason that may pass is tried again while there is time, without
+ *       those that were not; one that is gone is not, so that nobody who gives it up waits for it
  */
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
-import { sleep } from '../cluster/backoff.js';
+import { backoffMs, sleep } from '../cluster/backoff.js';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
+import { partitionName } from '../records.js';
 import type { TopicPartition } from '../records.js';
 import { recoveryFrom } from './core/member-rules.js';
 import type { GroupCalls } from './group-calls.js';
@@ -51,24 +54,84 @@ export class MemberOffsets {
   }
 
   /**
-   * Behind every commit before. Resolves with what became of each offset, in order; rejects when nothing of
-   * it was done: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (the membership is over), INVALID_REQUEST, and
-   * whatever lasts longer than the time given.
+   * Behind every commit before. Resolves with what became of each offset, in order: UNKNOWN_TOPIC_ID and
+   * UNKNOWN_TOPIC_OR_PARTITION where the topic has been deleted, or the coordinator had not heard of it when the
+   * time was over. Rejects when nothing of it was done: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (the
+   * membership is over), INVALID_REQUEST, and whatever lasts longer than the time given.
    */
   commit(offsets: readonly OffsetToCommit[], options: CommitOptions = {}): Promise<readonly CommitOutcome[]> {
     if (offsets.length === 0) return Promise.resolve([]);
     const { rewind = false, timeoutMs = this.#router.options.defaultApiTimeoutMs } = options;
     const asker = this.#ports.identity();
     const deadlineMs = this.#now() + timeoutMs;
-    const run = this.#last.then(async () => {
-      const { results } = await this.#atEpoch(asker, deadlineMs, (identity, leftMs) => {
-        const request = commitRequest(this.#calls.groupId, identity, offsets, rewind);
-        return this.#calls.call((client, call) => client.commitOffsets(request, call), { timeoutMs: leftMs });
-      });
-      return offsets.map((offset, index) => fromOutcome(offset, results[index]));
-    });
+    const attempt = (some: readonly OffsetToCommit[]) => this.#commitOnce(asker, deadlineMs, some, rewind);
+    const run = this.#last.then(async () => this.#again(await attempt(offsets), offsets, deadlineMs, attempt));
     this.#last = run.catch(() => undefined);
     return run;
+  }
+
+  async #commitOnce(
+    asker: MemberIdentity | undefined,
+    deadlineMs: number,
+    offsets: readonly OffsetToCommit[],
+    rewind: boolean,
+  ): Promise<CommitOutcome[]> {
+    const { results } = await this.#atEpoch(asker, deadlineMs, (identity, leftMs) => {
+      const request = commitRequest(this.#calls.groupId, identity, offsets, rewind);
+      return this.#calls.call((client, call) => client.commitOffsets(request, call), { timeoutMs: leftMs });
+    });
+    return offsets.map((offset, index) => fromOutcome(offset, results[index]));
+  }
+
+  /** Tries what may pass again, until nothing of it is left or the time is over. */
+  async #again(
+    outcomes: CommitOutcome[],
+    offsets: readonly OffsetToCommit[],
+    deadlineMs: number,
+    attempt: (offsets: readonly OffsetToCommit[]) => Promise<CommitOutcome[]>,
+  ): Promise<readonly CommitOutcome[]> {
+    const { environment, options, view } = this.#router;
+    const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
+    for (let failures = 1; ; failures++) {
+      const refused = await this.#retriable(outcomes, offsets);
+      if (refused.length === 0) return outcomes;
+      const pauseMs = backoffMs(policy, failures, environment.random);
+      if (this.#now() + pauseMs >= deadlineMs) return outcomes;
+      view.requestRefresh();
+      await sleep(environment.timers, pauseMs);
+      const results = await attempt(refused.map((index) => offsets[index] as OffsetToCommit)).catch((thrown: unknown) =>
+        refused.map((index) => ({ ...(outcomes[index] as CommitOutcome), error: toBarnabasError(thrown) })),
+      );
+      refused.forEach((index, at) => {
+        outcomes[index] = results[at] as CommitOutcome;
+      });
+    }
+  }
+
+  /** Which of them to try again. Of those that are gone the outcome says so. */
+  async #retriable(outcomes: CommitOutcome[], offsets: readonly OffsetToCommit[]): Promise<number[]> {
+    const retriable: number[] = [];
+    for (const [index, { topic, partition, error }] of outcomes.entries()) {
+      if (error?.retriable !== true) continue;
+      const offset = offsets[index] as OffsetToCommit;
+      if (error.action !== 'refresh-metadata' || !(await this.#isGone(offset))) retriable.push(index);
+      else outcomes[index] = { topic, partition, error: gone(error, offset) };
+    }
+    return retriable;
+  }
+
+  /**
+   * The coordinator does not know the partition, and neither do we: it was deleted. If only the coordinator
+   * does not, it is behind: topics that are just made, or grown, come to it later than to the member.
+   */
+  async #isGone({ topic, topicId = '', partition }: OffsetToCommit): Promise<boolean> {
+    try {
+      const options = { timeoutMs: RETRY_MS, allowAutoTopicCreation: false };
+      const known = await this.#router.view.ensureTopic(topic, options);
+      return (topicId !== '' && known.topicId !== topicId) || known.partitions[partition] === undefined;
+    } catch (thrown) {
+      return toBarnabasError(thrown).errorName === 'UNKNOWN_TOPIC_OR_PARTITION';
+    }
   }
 
   /** How far the group has read these, in order; refused to a member that has been fenced. */
@@ -116,6 +179,14 @@ export class MemberOffsets {
 
 function isSameLife(one: MemberIdentity, other: MemberIdentity): boolean {
   return one.memberId === other.memberId && one.incarnation === other.incarnation;
+}
+
+function gone({ errorName }: BarnabasError, { topic, partition, offset }: OffsetToCommit): BarnabasError {
+  return new BarnabasError(
+    errorName,
+    `${partitionName(topic, partition)} is no more, its topic was deleted: offset ${offset} of it is not committed, and nobody will need it`,
+    { topic, partition },
+  );
 }
 
 function notAMember(groupId: string): BarnabasError {

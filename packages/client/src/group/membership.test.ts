@@ -1,7 +1,7 @@
 /** Memberships against a cluster in memory: heartbeats by timers, coordinators that move, commits at the right epoch. */
 import type { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
-import { Harness, settle, times } from '../testing/index.js';
+import { Harness, onMethod, settle, times } from '../testing/index.js';
 import type { HarnessOptions } from '../testing/index.js';
 import type { FetchedOffset, GroupTopicPartition } from './group-types.js';
 import { Membership } from './membership.js';
@@ -19,6 +19,7 @@ function start(options: HarnessOptions = {}): void {
 class Application {
   readonly told: string[] = [];
   readonly owned = new Set<string>();
+  readonly topicIds = new Map<string, string>();
   committed: readonly FetchedOffset[] = [];
   fatal: BarnabasError | undefined;
   releases = true;
@@ -43,6 +44,7 @@ class Application {
           this.committed = committed;
           this.#note('assigned', partitions);
           for (const one of partitions) this.owned.add(nameOf(one));
+          for (const one of partitions) this.topicIds.set(nameOf(one), one.topicId);
         },
         onRevoked: (partitions) => {
           this.#note('revoked', partitions);
@@ -239,6 +241,98 @@ describe('commits', () => {
     release();
     await harness.run(Promise.all([first, second]));
     expect(harness.cluster.groups.committed('g', 't')).toBe(4);
+    await leave(one);
+  });
+
+  test('of a partition that the coordinator does not know yet are made again, and the others once', async () => {
+    start();
+    const one = new Application();
+    await until(() => one.owned.size === 4);
+    harness.cluster.intercept(
+      times(2, ({ method }) =>
+        method === 'CommitOffsets'
+          ? { kind: 'offsets', error: ({ partition }) => (partition === 1 ? 'UNKNOWN_TOPIC_ID' : undefined) }
+          : undefined,
+      ),
+    );
+    const asked: number[][] = [];
+    harness.cluster.intercept(({ method, message }) => {
+      if (method === 'CommitOffsets') {
+        asked.push((message as v1.CommitOffsetsRequest).offsets.map(({ partition }) => partition?.partition ?? -1));
+      }
+      return undefined;
+    });
+    const offsets = [0, 1, 2].map((partition) => ({ topic: 't', partition, offset: partition + 5 }));
+    const outcomes = await harness.run(one.membership.commit(offsets));
+    expect(outcomes).toEqual([0, 1, 2].map((partition) => ({ topic: 't', partition, error: undefined })));
+    expect(asked).toEqual([[0, 1, 2], [1], [1]]);
+    expect([0, 1, 2].map((partition) => harness.cluster.groups.committed('g', 't', partition))).toEqual([5, 6, 7]);
+    await leave(one);
+  });
+
+  test('of a partition that is refused for as long as there is time end with why, and the others stand', async () => {
+    start();
+    const one = new Application();
+    await until(() => one.owned.size === 4);
+    harness.cluster.intercept(({ method }) =>
+      method === 'CommitOffsets'
+        ? { kind: 'offsets', error: ({ partition }) => (partition === 1 ? 'UNKNOWN_TOPIC_ID' : undefined) }
+        : undefined,
+    );
+    const { time } = harness.environment;
+    const begun = time.monotonic();
+    const offsets = [0, 1].map((partition) => ({ topic: 't', partition, offset: 5 }));
+    const outcomes = await harness.run(one.membership.commit(offsets, { timeoutMs: 2_000 }));
+    expect(outcomes.map(({ error }) => error?.errorName)).toEqual([undefined, 'UNKNOWN_TOPIC_ID']);
+    expect(time.monotonic() - begun).toBeLessThanOrEqual(2_000);
+    expect(time.monotonic() - begun).toBeGreaterThan(900);
+    expect(harness.cluster.groups.committed('g', 't', 0)).toBe(5);
+    await leave(one);
+  });
+
+  test.each([false, true])(
+    'of a topic that is deleted end at once, with an error that says so (made anew: %s)',
+    async (isMadeAnew) => {
+      start({ topics: { t: 4, other: 1 } });
+      const one = new Application({ topics: ['t', 'other'] });
+      await until(() => one.owned.size === 5);
+      await harness.client.router.view.ensureTopic('t', { timeoutMs: 1_000, allowAutoTopicCreation: false });
+      // What the coordinator says of it arrives later.
+      const stop = harness.cluster.intercept(onMethod('ConsumerGroupHeartbeat', { kind: 'drop' }));
+      harness.cluster.deleteTopic('t');
+      if (isMadeAnew) harness.cluster.createTopic('t', 4);
+      const { time } = harness.environment;
+      const begun = time.monotonic();
+      const outcomes = await harness.run(
+        one.membership.commit([
+          { topic: 't', partition: 0, offset: 5, topicId: one.topicIds.get('t-0') ?? '' },
+          { topic: 'other', partition: 0, offset: 6 },
+        ]),
+      );
+      expect(outcomes.map(({ error }) => error?.errorName)).toEqual(['UNKNOWN_TOPIC_ID', undefined]);
+      expect(outcomes[0]?.error?.message).toMatch(/t-0 .*deleted/);
+      expect(time.monotonic() - begun).toBeLessThan(1_000);
+      expect(harness.cluster.groups.committed('g', 'other', 0)).toBe(6);
+      stop();
+      await leave(one);
+    },
+  );
+
+  test('of a partition are made no more when the membership is lost meanwhile', async () => {
+    start();
+    const one = new Application();
+    await until(() => one.owned.size === 4);
+    harness.cluster.intercept(({ method }) =>
+      method === 'CommitOffsets'
+        ? { kind: 'offsets', error: ({ partition }) => (partition === 1 ? 'UNKNOWN_TOPIC_ID' : undefined) }
+        : undefined,
+    );
+    const offsets = [0, 1].map((partition) => ({ topic: 't', partition, offset: 5 }));
+    const committing = one.membership.commit(offsets);
+    await until(() => harness.cluster.groups.committed('g', 't', 0) === 5);
+    harness.cluster.groups.remove('g', one.membership.identity.memberId);
+    const outcomes = await harness.run(committing);
+    expect(outcomes.map(({ error }) => error?.errorName)).toEqual([undefined, 'UNKNOWN_MEMBER_ID']);
     await leave(one);
   });
 

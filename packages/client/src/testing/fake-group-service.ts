@@ -18,6 +18,7 @@ import { FakeGroup } from './fake-group.js';
 import type { FakeTopicPartition } from './fake-group.js';
 import { lost } from './fake-node.js';
 import type { FakeNode } from './fake-node.js';
+import type { Interception } from './interception.js';
 
 export interface FakeGroupPorts {
   /** Everything that groups may read. */
@@ -74,7 +75,8 @@ export class FakeGroups {
       subscribe: (stream) => stream.end(unimplemented()),
       consumerGroupHeartbeat: async (request, { signal }) =>
         await node.unary('ConsumerGroupHeartbeat', request, () => this.#heartbeat(node, request, signal)),
-      commitOffsets: (request) => node.unary('CommitOffsets', request, () => this.#commit(node, request)),
+      commitOffsets: (request) =>
+        node.unary('CommitOffsets', request, (_, action) => this.#commit(node, request, action)),
       fetchOffsets: (request) => node.unary('FetchOffsets', request, () => this.#fetch(node, request)),
       findCoordinator: (request) => node.unary('FindCoordinator', request, () => this.#find(request)),
       deleteOffsets: (request) => node.unary('DeleteOffsets', request, () => this.#deleteOffsets(node, request)),
@@ -192,11 +194,17 @@ export class FakeGroups {
     }
   }
 
-  #commit(node: FakeNode, request: v1.CommitOffsetsRequest): v1.CommitOffsetsResponse {
+  #commit(node: FakeNode, request: v1.CommitOffsetsRequest, action?: Interception): v1.CommitOffsetsResponse {
     try {
-      const errors = this.#at(node, request.groupId).commit(request);
+      const injected = request.offsets.map(({ partition = v1.GroupPartition.create() }) =>
+        action?.kind === 'offsets' ? action.error(partition) : undefined,
+      );
+      const offsets = request.offsets.filter((_, index) => injected[index] === undefined);
+      const errors = this.#at(node, request.groupId).commit({ ...request, offsets });
+      let next = 0;
       const results = request.offsets.map(({ partition }, index) => {
-        const error = errors[index];
+        const name = injected[index];
+        const error = name === undefined ? errors[next++] : new BarnabasError(name, 'injected into CommitOffsets');
         return { partition, error: error && errorToProto(error as BarnabasError) };
       });
       return { results, error: undefined };

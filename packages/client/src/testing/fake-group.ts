@@ -149,7 +149,7 @@ export class FakeGroup {
     const member = this.#committer(request);
     return request.offsets.map(({ partition, offset, leaderEpoch = -1, metadata }) => {
       const found = this.#find(partition);
-      if (found === undefined) return new BarnabasError('UNKNOWN_TOPIC_OR_PARTITION', 'there is no such partition');
+      if (found === undefined) return unknown(partition);
       const key = keyOf(found);
       const since = member?.assigned.get(key)?.since ?? member?.pending.get(key)?.since;
       const { memberEpoch = -1 } = request;
@@ -364,6 +364,11 @@ export class FakeGroup {
         partition === asked?.partition && (asked.topicId === '' ? topic === asked.topic : topicId === asked.topicId),
     );
   }
+}
+
+function unknown(asked: v1.GroupPartition | undefined): BarnabasError {
+  const isById = (asked?.topicId ?? '') !== '';
+  return new BarnabasError(isById ? 'UNKNOWN_TOPIC_ID' : 'UNKNOWN_TOPIC_OR_PARTITION', 'there is no such partition');
 }
 
 function subscribes({ topics, pattern }: FakeGroupMember, topic: string): boolean {

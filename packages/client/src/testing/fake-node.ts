@@ -39,7 +39,11 @@ export class FakeNode implements NodeContext {
   }
 
   /** A unary call through the interceptors. */
-  async unary<Req, Res>(method: string, request: Req, handle: (request: Req) => Res): Promise<Res> {
+  async unary<Req, Res>(
+    method: string,
+    request: Req,
+    handle: (request: Req, action?: Interception) => Res,
+  ): Promise<Res> {
     const action = this.intercept(method, request);
     switch (action?.kind) {
       case 'error':
@@ -64,8 +68,9 @@ export class FakeNode implements NodeContext {
         return response;
       }
       case 'entries':
+      case 'offsets':
       case undefined:
-        return handle(request);
+        return handle(request, action);
     }
   }
 }

@@ -15,6 +15,8 @@ export type Interception =
   | { readonly kind: 'error'; readonly error: ErrorName }
   /** ProduceStream and Produce: entries for which a name is given are refused, the others appended. */
   | { readonly kind: 'entries'; readonly error: (entry: v1.ProduceEntry) => ErrorName | undefined }
+  /** CommitOffsets: offsets of partitions for which a name is given are refused, the others committed. */
+  | { readonly kind: 'offsets'; readonly error: (partition: v1.GroupPartition) => ErrorName | undefined }
   /** Handled when the promise resolves, as `then` says; on a stream everything behind it waits too. */
   | { readonly kind: 'hold'; readonly until: Promise<void>; readonly then?: Interception }
   /** Handled now, answered when the promise resolves. */

@@ -156,7 +156,8 @@ export class Commits {
     const { wanted } = this.#onItsWay;
     this.#onItsWay = undefined;
     const failure = outcomes instanceof BarnabasError ? outcomes : undefined;
-    if (failure !== undefined) this.#notBeforeMs = nowMs + RETRY_AFTER_MS;
+    const mayPass = outcomes instanceof BarnabasError || outcomes.some((error) => error?.retriable === true);
+    if (mayPass) this.#notBeforeMs = nowMs + RETRY_AFTER_MS;
     wanted.forEach((each, index) => {
       const error = outcomes instanceof BarnabasError ? outcomes : outcomes[index];
       this.#settle(each, error, nowMs);

@@ -100,6 +100,17 @@ test('with delivery at most once a revocation gives back what is committed and n
   expect(client.pushes).toEqual([]);
 });
 
+test('a commit of a topic that the coordinator does not know is not tried again at once', () => {
+  const client = atMostOnce();
+  client.deliverTo(P, 3);
+  client.answerCommit('unknown');
+  expect(client.commits).toEqual([]);
+  client.advance(1_000);
+  expect(client.commits).toMatchObject([{ offsets: [{ offset: 23 }] }]);
+  client.answerCommit();
+  expect(client.pushes.map(({ parcel }) => parcel.nextOffset)).toEqual([23]);
+});
+
 test('a lost membership ends a seek that waits for another partition', () => {
   const client = new ModelClient();
   client.join();

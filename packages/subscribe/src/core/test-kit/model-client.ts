@@ -228,8 +228,8 @@ export class ModelClient {
     this.run();
   }
 
-  /** The coordinator answers the commit that is on its way: takes it, refuses it, or does not answer. */
-  answerCommit(how: 'taken' | 'refused' | 'failed' = 'taken'): void {
+  /** The coordinator answers the commit that is on its way: takes it, refuses it, does not know the topic, or does not answer. */
+  answerCommit(how: 'taken' | 'refused' | 'unknown' | 'failed' = 'taken'): void {
     const commit = this.commits.shift();
     if (commit === undefined) return;
     for (const { offset, ...partition } of commit.offsets) {
@@ -242,11 +242,11 @@ export class ModelClient {
         this.failed.add(key);
       }
     }
-    const stale = new BarnabasError('STALE_MEMBER_EPOCH', 'not yours');
+    const refusal = new BarnabasError(how === 'unknown' ? 'UNKNOWN_TOPIC_ID' : 'STALE_MEMBER_EPOCH', 'not so');
     const outcomes =
       how === 'failed'
         ? new BarnabasError('REQUEST_TIMED_OUT', 'no answer')
-        : commit.offsets.map(() => (how === 'taken' ? undefined : stale));
+        : commit.offsets.map(() => (how === 'taken' ? undefined : refusal));
     this.subscription.committed(commit.commitId, outcomes, this.nowMs);
     this.run();
   }
