@@ -24,6 +24,8 @@ export class ReplicaLog {
   #hasLostPower = false;
   #cuts = 0;
   #isRotten = false;
+  /** Where it is being made to begin anew, empty. */
+  beginning: number | undefined;
   /** By print. */
   readonly #everHeld = new Set<string>();
   /** Prints of what has gone with the power and has not come back. */
@@ -85,6 +87,7 @@ export class ReplicaLog {
       if (from >= 0) for (const { print } of this.#batches.slice(from)) this.#taken.add(print);
     }
     this.#hasLostPower = false;
+    this.beginning = undefined;
     // What is empty has been made anew.
     if (endOffset === 0) this.#isRotten = false;
     this.cutTo(endOffset);
@@ -103,6 +106,7 @@ export class ReplicaLog {
   }
 
   beginAt(offset: number): void {
+    this.beginning = undefined;
     this.#cuts += 1;
     this.#isRotten = false;
     this.#batches = [];

@@ -117,6 +117,10 @@ export class Truth {
 
   #watch(brokerId: number, log: PartitionLog, { topicId, partition }: TopicPartition): PartitionLog {
     const replica = this.replica(brokerId, topicId, partition);
+    // A process may end between what the disk does and what it hears of it.
+    if (replica.beginning === log.logEndOffset && log.logStartOffset === log.logEndOffset) {
+      replica.beginAt(log.logEndOffset);
+    }
     if (log.logEndOffset > replica.endOffset) {
       const facts = { brokerId, topicId, partition, logEndOffset: log.logEndOffset, written: replica.endOffset };
       this.parts.fail(new Violation('durable', 'a log holds more than was ever written to it', facts));
@@ -146,6 +150,7 @@ export class Truth {
         replica.cutTo(log.logEndOffset);
       },
       truncateFullyAndStartAt: async (offset) => {
+        replica.beginning = offset;
         await log.truncateFullyAndStartAt(offset);
         replica.beginAt(offset);
       },
