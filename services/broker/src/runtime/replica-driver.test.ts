@@ -1,10 +1,11 @@
-import { VirtualTime, noMetrics, silentLogger } from '@barnabas/common';
+import { VirtualTime, deferred, noMetrics, silentLogger } from '@barnabas/common';
 import { DEFAULT_LOG_CONFIG, openLogManager } from '@barnabas/log';
 import type { LogManager } from '@barnabas/log';
 import { configuredBroker } from '@barnabas/metadata';
 import { BatchBuilder } from '@barnabas/protocol';
 import { MemoryStoreFactory } from '@barnabas/store';
 import { brokerConfig, brokerConfigEntries } from '../config.js';
+import type { ProduceOutcome } from '../core/index.js';
 import { BrokerMetrics } from './metrics.js';
 import { ReplicaDriver } from './replica-driver.js';
 import type { ReplicaPartition } from './replica-driver.js';
@@ -14,8 +15,14 @@ interface Driven {
   readonly driver: ReplicaDriver;
   readonly partition: ReplicaPartition;
   readonly logs: LogManager;
+  readonly factory: MemoryStoreFactory;
   readonly faults: readonly Error[];
 }
+
+const assignment = {
+  ...{ topic: 'orders', topicId: 'A'.repeat(22), partition: 0, replicas: [1], isr: [1], leader: 1 },
+  ...{ leaderEpoch: 0, partitionEpoch: 0, eligibleLeaderReplicas: [], config: { 'min.insync.replicas': 1 } },
+};
 
 async function aDriver(): Promise<Driven> {
   const faults: Error[] = [];
@@ -31,14 +38,24 @@ async function aDriver(): Promise<Driven> {
     ...{ ...environment, nodeId: 1, logs, configs, replicaLagTimeMaxMs: 30_000, metrics: new BrokerMetrics(noMetrics) },
     onFault: (fault) => faults.push(fault),
   });
-  const assignment = {
-    ...{ topic: 'orders', topicId: 'A'.repeat(22), partition: 0, replicas: [1], isr: [1], leader: 1 },
-    ...{ leaderEpoch: 0, partitionEpoch: 0, eligibleLeaderReplicas: [], config: { 'min.insync.replicas': 1 } },
-  };
   driver.assigned([{ kind: 'assign', assignment }]);
   const partition = driver.find('orders', 0);
   if (partition === undefined) throw new Error('the partition was assigned');
-  return { driver, partition, logs, faults };
+  return { driver, partition, logs, factory, faults };
+}
+
+function aBatch(): Buffer {
+  const builder = new BatchBuilder({ maxBytes: 1000 });
+  builder.tryAppend({ key: null, value: Buffer.from('a'), headers: [], timestamp: 1 });
+  return builder.build({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
+}
+
+/** Resolves with the one answer. */
+function produced(driven: Driven, batches: Buffer, handedOver = false): Promise<ProduceOutcome> {
+  const { promise, resolve } = deferred<ProduceOutcome>();
+  const token = { answer: resolve, appended() {}, written() {} };
+  driven.driver.produce(driven.partition, { batches, handedOver, acks: 'leader', deadline: 1000, token });
+  return promise;
 }
 
 describe('a driver that is stopped', () => {
@@ -57,15 +74,26 @@ describe('a log whose batches are of a leader epoch that there never was', () =>
   it('goes offline alone, and the broker goes on', async () => {
     const { driver, partition, logs, faults } = await aDriver();
     const damaged = await logs.openLog(partition, DEFAULT_LOG_CONFIG);
-    const builder = new BatchBuilder({ maxBytes: 1000 });
-    builder.tryAppend({ key: null, value: Buffer.from('a'), headers: [], timestamp: 1 });
-    const batch = builder.build({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
-    await damaged.appendAsLeader(batch, { leaderEpoch: 9, now: 1 }).stable;
+    await damaged.appendAsLeader(aBatch(), { leaderEpoch: 9, now: 1 }).stable;
     await expect(driver.openLog(partition)).rejects.toMatchObject({
       errorName: 'KAFKA_STORAGE_ERROR',
       message: expect.stringContaining('leader epoch 9'),
     });
     expect(partition.log.kind).toBe('offline');
     expect(faults).toEqual([]);
+  });
+});
+
+describe('a produce entry', () => {
+  // The log writes the base offset into what it keeps.
+  it.each([
+    [true, 1n],
+    [false, 0n],
+  ])('is kept by the log as it is only if it was handed over: %s', async (handedOver, baseOffset) => {
+    const driven = await aDriver();
+    await produced(driven, aBatch());
+    const batch = aBatch();
+    await expect(produced(driven, batch, handedOver)).resolves.toMatchObject({ kind: 'appended', baseOffset: 1 });
+    expect(batch.readBigInt64BE(0)).toBe(baseOffset);
   });
 });

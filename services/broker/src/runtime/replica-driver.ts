@@ -423,10 +423,11 @@ export class ReplicaDriver {
 
   #append(partition: ReplicaPartition, produce: PendingProduce<ProduceToken>, leaderEpoch: number): void {
     const log = present(this.#logs.get(partition), 'the log of an online partition');
-    const { token } = produce;
+    const { token, handedOver } = produce;
     let result;
     try {
-      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now: this.options.clock.now() });
+      const now = this.options.clock.now();
+      result = log.appendAsLeader(produce.takeBatches() as Buffer, { leaderEpoch, now, handedOver });
     } catch (caught) {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
