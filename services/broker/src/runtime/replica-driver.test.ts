@@ -1,4 +1,4 @@
-import { VirtualTime, deferred, noMetrics, silentLogger } from '@barnabas/common';
+import { VirtualTime, deferred, noMetrics, present, silentLogger } from '@barnabas/common';
 import { DEFAULT_LOG_CONFIG, openLogManager } from '@barnabas/log';
 import type { LogManager } from '@barnabas/log';
 import { configuredBroker } from '@barnabas/metadata';
@@ -8,7 +8,7 @@ import { brokerConfig, brokerConfigEntries } from '../config.js';
 import type { ProduceOutcome } from '../core/index.js';
 import { BrokerMetrics } from './metrics.js';
 import { ReplicaDriver } from './replica-driver.js';
-import type { ReplicaPartition } from './replica-driver.js';
+import type { ReplicaPartition, ReplicationPort } from './replica-driver.js';
 import { TopicConfigs } from './topic-configs.js';
 
 interface Driven {
@@ -50,6 +50,10 @@ function aBatch(): Buffer {
   return builder.build({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
 }
 
+const noReplication: ReplicationPort = {
+  ...{ attach() {}, detach() {}, ask() {}, acknowledge() {}, reportOffline() {}, propose() {} },
+};
+
 /** Resolves with the one answer. */
 function produced(driven: Driven, batches: Buffer, handedOver = false): Promise<ProduceOutcome> {
   const { promise, resolve } = deferred<ProduceOutcome>();
@@ -81,6 +85,30 @@ describe('a log whose batches are of a leader epoch that there never was', () =>
     });
     expect(partition.log.kind).toBe('offline');
     expect(faults).toEqual([]);
+  });
+});
+
+describe('a replica that is taken away and comes back', () => {
+  it('has nothing to do with appends to the log that went', async () => {
+    const driven = await aDriver();
+    const { driver, factory } = driven;
+    driver.startReplication(noReplication);
+    await produced(driven, aBatch());
+    const location = factory.locations().find((name) => name.includes('orders')) ?? '';
+    const goOn = present(factory.store(location), 'the store of an open log').stallWrites();
+    const written = deferred<void>();
+    const token = { answer() {}, appended() {}, written: written.resolve };
+    const input = { batches: aBatch(), handedOver: false, acks: 'all' as const, deadline: 1000, token };
+    driver.produce(driven.partition, input);
+    driver.assigned([{ kind: 'unassign', topicId: assignment.topicId, partition: 0, deleted: false }]);
+    driver.assigned([{ kind: 'assign', assignment }]);
+    const again = present(driver.find('orders', 0), 'the partition that came back');
+    const opening = driver.openLog(again);
+    await Promise.resolve();
+    goOn();
+    await written.promise;
+    await expect(opening).resolves.toMatchObject({ logEndOffset: 0 });
+    expect(again.log.kind).toBe('online');
   });
 });
 

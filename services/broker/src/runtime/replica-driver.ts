@@ -432,7 +432,7 @@ export class ReplicaDriver {
       if (caught instanceof InvariantError) throw caught;
       const error = toBarnabasError(caught);
       this.#turn({ type: 'refused', partition, produce, error });
-      if (error.errorName === 'KAFKA_STORAGE_ERROR') this.logFailed(partition.topicId, partition.partition, error);
+      if (error.errorName === 'KAFKA_STORAGE_ERROR') this.#failed(partition, error);
       return;
     }
     token.appended();
@@ -484,7 +484,8 @@ export class ReplicaDriver {
         },
         (error: unknown) => {
           written();
-          this.logFailed(partition.topicId, partition.partition, toBarnabasError(error));
+          // Of this partition and no other: one that was taken away and is here again has another log.
+          this.#failed(partition, toBarnabasError(error));
         },
       )
       .catch((fault: unknown) => this.#fail(fault));
