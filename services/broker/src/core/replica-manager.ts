@@ -2,7 +2,7 @@
  * The replica manager: all partitions that this broker holds, what it does as their leader or
  * follower, and the produce entries on their way through them. One event in, effects out; nothing else
  * happens in between, so there are no races to think of inside. The runtime carries the effects out in
- * order (runtime/replica-driver.ts).
+ * order (runtime/turns.ts, runtime/replica-effects.ts).
  *
  * Owns: which replicas are here, their roles, the life of their logs; leaves the rest to
  *   produce-control    when an entry is answered and with what

@@ -18,6 +18,7 @@ import type { ImageChanges, MetadataImage, TopicImage } from '@barnabas/metadata
 import { BarnabasError, CONSUMER_OFFSETS_TOPIC, coordinatorPartition, toBarnabasError } from '@barnabas/protocol';
 import { stateOf } from '../core/group/index.js';
 import type { GroupSettings, GroupState } from '../core/group/index.js';
+import { growingPauseMs } from '../runtime/growing-pause.js';
 import type { GroupLog } from './group-log.js';
 import type { GroupMetrics } from './group-metrics.js';
 import type { OffsetsTopic } from './offsets-topic.js';
@@ -48,8 +49,7 @@ export type RunningShard =
 /** Logs that are read at once: more would only wait for the same disk. */
 const LOADS_AT_ONCE = 4;
 /** Before a log that could not be read is read again. */
-const SHORTEST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 30_000;
+const PAUSE = { firstMs: 500, longestMs: 30_000 };
 
 interface Shard {
   readonly topicId: string;
@@ -290,7 +290,7 @@ export class GroupCoordinator {
     }
     if (shard.isOver) return;
     shard.attempt += 1;
-    const pauseMs = Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** (shard.attempt - 1));
+    const pauseMs = growingPauseMs(PAUSE, shard.attempt);
     const cause = toBarnabasError(error);
     shard.failure = new BarnabasError(
       'COORDINATOR_NOT_AVAILABLE',

@@ -7,10 +7,12 @@
  * will when it can).
  * An offset below the log start changes nothing and is no error.
  */
-import { InvariantError } from '@barnabas/common';
+import { InvariantError, deferred } from '@barnabas/common';
+import type { Timers } from '@barnabas/common';
 import { isInternalTopic } from '@barnabas/metadata';
 import { BarnabasError, errorToProto, toBarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
+import { refusals } from '../core/index.js';
 import type { ReplicaPartition } from '../runtime/replica-driver.js';
 import type { PartitionAccess } from './list-offsets.js';
 
@@ -20,9 +22,13 @@ const REPLICAS_TIMEOUT_MS = 30_000;
 /** Everything that is committed. */
 const TO_HIGH_WATERMARK = -1;
 
+interface DeletionAccess extends PartitionAccess {
+  readonly timers: Timers;
+}
+
 export async function deleteRecords(
   request: v1.DeleteRecordsRequest,
-  access: PartitionAccess,
+  access: DeletionAccess,
 ): Promise<v1.DeleteRecordsResponse> {
   if (request.entries.length > MAX_ENTRIES) {
     throw new BarnabasError('INVALID_REQUEST', `records of at most ${MAX_ENTRIES} partitions can be deleted at once`);
@@ -32,8 +38,9 @@ export async function deleteRecords(
 
 async function cut(
   { topic, partition, beforeOffset }: v1.DeleteRecordsEntry,
-  { lookup, driver }: PartitionAccess,
+  access: DeletionAccess,
 ): Promise<v1.DeleteRecordsResult> {
+  const { lookup, driver } = access;
   try {
     if (isInternalTopic(topic)) throw internal(topic);
     const replica = lookup.partition(topic, partition);
@@ -41,11 +48,43 @@ async function cut(
     const before = checkedOffset(beforeOffset, replica);
     await log.deleteRecordsBefore(before);
     driver.logStartMoved(replica, log.logStartOffset);
-    await driver.whenDeletedEverywhere(replica, before, REPLICAS_TIMEOUT_MS);
+    await whenDeletedEverywhere(replica, before, access);
     return { topic, partition, logStartOffset: log.logStartOffset, error: undefined };
   } catch (error) {
     if (error instanceof InvariantError) throw error;
     return { topic, partition, logStartOffset: -1, error: errorToProto(toBarnabasError(error)) };
+  }
+}
+
+/**
+ * Resolves when every replica whose broker serves has a log start at or above the offset. Rejects with
+ * REQUEST_TIMED_OUT, or with why this broker does not lead any more.
+ */
+async function whenDeletedEverywhere(
+  partition: ReplicaPartition,
+  offset: number,
+  { driver, timers }: DeletionAccess,
+): Promise<void> {
+  const isDone = (): boolean => {
+    const serves = (id: number): boolean => driver.broker(id)?.serves === true;
+    return (partition.leading?.lowWatermark(partition.logStartOffset, serves) ?? -1) >= offset;
+  };
+  if (isDone()) return;
+  const refusal = partition.refusal();
+  if (refusal !== undefined) throw refusal;
+  const done = deferred<void>();
+  const timer = timers.after(REPLICAS_TIMEOUT_MS, () => done.reject(refusals.notDeletedEverywhere(partition, offset)));
+  const unlisten = driver.listen(partition, {
+    onReplicasMoved() {
+      if (isDone()) done.resolve();
+    },
+    onUnavailable: (error) => done.reject(error),
+  });
+  try {
+    await done.promise;
+  } finally {
+    timer.cancel();
+    unlisten();
   }
 }
 

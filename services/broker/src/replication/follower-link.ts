@@ -14,7 +14,9 @@ import type { Clock, Logger, Random, Timer, Timers } from '@barnabas/common';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import type { LeaderMark } from '../core/index.js';
-import type { Question, ReplicaDriver, ReplicaPartition } from '../runtime/replica-driver.js';
+import { growingPauseMs } from '../runtime/growing-pause.js';
+import type { ReplicaDriver, ReplicaPartition } from '../runtime/replica-driver.js';
+import type { Question } from '../runtime/replication-port.js';
 import { positionFromProto, request } from './messages.js';
 import type { LeaderStream } from './messages.js';
 import type { ThrottledCredit } from './throttled-credit.js';
@@ -237,8 +239,8 @@ export class FollowerLink {
 
   #retryLater(): void {
     const { timers, random } = this.options;
-    const pauseMs = Math.min(BACKOFF.longestMs, BACKOFF.firstMs * 2 ** Math.min(this.#failures, 10));
     this.#failures += 1;
+    const pauseMs = growingPauseMs(BACKOFF, this.#failures);
     this.#timer = timers.after(pauseMs / 2 + random.below(Math.ceil(pauseMs / 2)), () => {
       this.#timer = undefined;
       if (!this.isIdle && !this.#stopped) this.#connect();

@@ -3,7 +3,8 @@
  * orders of a partition goes to the link of its leader.
  */
 import type { IsrProposal } from '../core/index.js';
-import type { Question, ReplicaPartition, ReplicationPort } from '../runtime/replica-driver.js';
+import type { ReplicaPartition } from '../runtime/replica-driver.js';
+import type { Question, ReplicationPort } from '../runtime/replication-port.js';
 import { FollowerLink } from './follower-link.js';
 import type { FollowerLinkOptions } from './follower-link.js';
 

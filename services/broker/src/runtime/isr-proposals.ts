@@ -11,6 +11,7 @@ import type { ControllerClient } from '@barnabas/metadata/follower';
 import { BarnabasError, errorFromProto, toBarnabasError } from '@barnabas/protocol';
 import type { internal } from '@barnabas/protocol';
 import type { IsrAnswer, IsrProposal } from '../core/index.js';
+import { growingPauseMs } from './growing-pause.js';
 import type { ReplicaDriver, ReplicaPartition } from './replica-driver.js';
 
 export interface IsrProposalsOptions {
@@ -62,9 +63,7 @@ export class IsrProposals {
   }
 
   #sendLater(): void {
-    const { firstMs, longestMs } = PAUSE;
-    const pauseMs = Math.min(longestMs, firstMs * 2 ** Math.min(this.#failures, 10));
-    this.#timer ??= this.options.timers.after(pauseMs, () => {
+    this.#timer ??= this.options.timers.after(growingPauseMs(PAUSE, this.#failures + 1), () => {
       this.#timer = undefined;
       this.#send();
     });

@@ -8,7 +8,8 @@ import { brokerConfig, brokerConfigEntries } from '../config.js';
 import type { ProduceOutcome } from '../core/index.js';
 import { BrokerMetrics } from './metrics.js';
 import { ReplicaDriver } from './replica-driver.js';
-import type { ReplicaPartition, ReplicationPort } from './replica-driver.js';
+import type { ReplicaPartition } from './replica-driver.js';
+import type { ReplicationPort } from './replication-port.js';
 import { TopicConfigs } from './topic-configs.js';
 
 interface Driven {

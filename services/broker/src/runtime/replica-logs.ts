@@ -1,13 +1,15 @@
 /**
  * The logs that are open on this broker, and what is being done to their files: one step after the
- * other for each replica, so that nothing is opened while it is being deleted.
+ * other for each replica, so that nothing is opened while it is being deleted. What is appended is
+ * replica-appends.ts.
  *
- * Decides nothing: the driver says what is to be done, and is told what came of it.
+ * Decides nothing: the core says what is to be done, and is told what came of it.
  */
-import { InvariantError, deferred } from '@barnabas/common';
+import { InvariantError, deferred, present } from '@barnabas/common';
 import type { Deferred, Logger } from '@barnabas/common';
 import type { LogManager, PartitionLog } from '@barnabas/log';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
+import type { GatheredLog } from './gathered-log.js';
 import type { ReplicaPartition } from './replica-partition.js';
 import type { TopicConfigs } from './topic-configs.js';
 
@@ -15,8 +17,11 @@ export interface ReplicaLogsOptions {
   readonly logs: LogManager;
   readonly configs: TopicConfigs;
   readonly logger: Logger;
+  readonly gathered: GatheredLog;
   /** The log is open, truncated or made anew: its offsets are known, and all of it is stable. */
   readonly onOpened: (partition: ReplicaPartition, log: PartitionLog) => void;
+  /** Records below are gone. */
+  readonly onLogStart: (partition: ReplicaPartition, logStartOffset: number) => void;
   readonly onFailed: (partition: ReplicaPartition, error: BarnabasError) => void;
   readonly onFault: (fault: Error) => void;
 }
@@ -32,6 +37,10 @@ export class ReplicaLogs {
   /** The log, if it is open. */
   get(partition: ReplicaPartition): PartitionLog | undefined {
     return this.#logs.get(partition);
+  }
+
+  ofOnline(partition: ReplicaPartition): PartitionLog {
+    return present(this.#logs.get(partition), 'the log of an online partition');
   }
 
   /** Resolves with the log once `online` is called for it; rejects with what `refuse` says. */
@@ -76,19 +85,61 @@ export class ReplicaLogs {
     });
   }
 
-  /** Truncates the log, or makes it anew. */
-  reshape(partition: ReplicaPartition, how: (log: PartitionLog) => Promise<void>): void {
-    this.#afterFileWork(partition, async () => {
-      const log = this.#logs.get(partition);
-      if (log === undefined || partition.log.kind !== 'opening') return;
-      await this.#orFail(partition, async () => {
-        await how(log);
-        this.options.onOpened(partition, log);
-      });
+  truncate(partition: ReplicaPartition, to: number): void {
+    const { topic, partition: number, leader, leaderEpoch, logEndOffset } = partition;
+    this.options.gathered.info('A follower truncates its log to where it agrees with its leader', {
+      topic,
+      partition: number,
+      leader,
+      leaderEpoch,
+      from: logEndOffset,
+      to,
     });
+    this.#reshape(partition, (log) => log.truncateTo(to));
   }
 
-  close(partition: ReplicaPartition): void {
+  /** Begins the log anew. */
+  restart(partition: ReplicaPartition, at: number): void {
+    const { topic, partition: number, leader, leaderEpoch, logStartOffset, logEndOffset } = partition;
+    if (logEndOffset > logStartOffset) {
+      this.options.logger.warn('Nothing in the log of a follower is of use to its leader: it begins anew', {
+        action: 'nothing; if it recurs, look for unclean elections and for brokers that lose their disks',
+        topic,
+        partition: number,
+        leader,
+        leaderEpoch,
+        held: `${logStartOffset} to ${logEndOffset}`,
+        at,
+      });
+    }
+    this.#reshape(partition, (log) => log.truncateFullyAndStartAt(at));
+  }
+
+  /** Cuts off what is below. The log takes this while it is in use, so it is no step on its files. */
+  followLogStart(partition: ReplicaPartition, logStartOffset: number): void {
+    const { onLogStart, onFault } = this.options;
+    const log = this.#logs.get(partition);
+    log?.deleteRecordsBefore(logStartOffset).then(
+      () => onLogStart(partition, log.logStartOffset),
+      // A failure of the disk takes the log offline, which is reported; a truncation in between asks anew.
+      (error: unknown) => {
+        if (error instanceof InvariantError) onFault(error);
+      },
+    );
+  }
+
+  /** Closes a log that cannot be used; its files stay until somebody else is known to have what they hold. */
+  takeOffline(partition: ReplicaPartition): void {
+    const { log } = partition;
+    this.options.logger.error('A partition is offline', {
+      action:
+        partition.replicas.length > 1
+          ? 'look at its disk. The replica comes back by itself once others have all that it held; other partitions go on'
+          : 'look at its disk; restart the broker when it is sound. Other partitions go on',
+      topic: partition.topic,
+      partition: partition.partition,
+      reason: log.kind === 'offline' ? log.reason : log.kind,
+    });
     this.#afterFileWork(partition, () => this.#forget(partition, (logs) => logs.closeLog));
   }
 
@@ -99,6 +150,17 @@ export class ReplicaLogs {
   /** Resolves when nothing is being done to files. */
   async settled(): Promise<void> {
     await Promise.all(this.#fileWork.values());
+  }
+
+  #reshape(partition: ReplicaPartition, how: (log: PartitionLog) => Promise<void>): void {
+    this.#afterFileWork(partition, async () => {
+      const log = this.#logs.get(partition);
+      if (log === undefined || partition.log.kind !== 'opening') return;
+      await this.#orFail(partition, async () => {
+        await how(log);
+        this.options.onOpened(partition, log);
+      });
+    });
   }
 
   async #orFail(partition: ReplicaPartition, step: () => Promise<void>): Promise<void> {
