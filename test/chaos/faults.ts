@@ -1,6 +1,7 @@
 /**
  * Brings a planned fault on a cluster and takes it back. Each fault undoes what it did and nothing
- * else, so that faults may lie over each other.
+ * else, so that faults may lie over each other. What it is made of (to kill, stop, pause, cut off, slow
+ * down) serves runs with other plans too.
  */
 import type { ChaosCluster, ChaosNode, Role } from './cluster.js';
 import { CLIENTS } from './cluster.js';
@@ -40,11 +41,11 @@ export async function begin(fault: PlannedFault, context: FaultContext): Promise
     case 'stop-broker':
       return stop(cluster, leader(fault, context));
     case 'pause-broker':
-      return pause(leader(fault, context));
+      return pause([leader(fault, context)]);
     case 'pause-controller':
-      return pause(choose(fault, cluster.of('controller')));
+      return pause([choose(fault, cluster.of('controller'))]);
     case 'pause-gateway':
-      return pause(choose(fault, cluster.of('gateway')));
+      return pause([choose(fault, cluster.of('gateway'))]);
     case 'partition-controllers':
       return partition(fault, cluster, leader(fault, context), ['controller']);
     case 'partition-followers':
@@ -68,8 +69,8 @@ export async function begin(fault: PlannedFault, context: FaultContext): Promise
   }
 }
 
-function choose({ victim }: PlannedFault, nodes: readonly ChaosNode[]): ChaosNode | undefined {
-  return nodes[Math.floor(victim * nodes.length)];
+export function choose<T>({ victim }: Pick<PlannedFault, 'victim'>, from: readonly T[]): T | undefined {
+  return from[Math.floor(victim * from.length)];
 }
 
 /** The leader of some partition; any broker while there is none. */
@@ -77,49 +78,70 @@ function leader(fault: PlannedFault, { cluster, leaderOf, partitions }: FaultCon
   return cluster.broker(leaderOf(Math.floor(fault.victim * partitions))) ?? choose(fault, cluster.of('broker'));
 }
 
-async function kill(cluster: ChaosCluster, node: ChaosNode | undefined): Promise<RunningFault | undefined> {
+export async function kill(cluster: ChaosCluster, node: ChaosNode | undefined): Promise<RunningFault | undefined> {
   if (node === undefined) return undefined;
   await cluster.kill(node);
   return { victim: node.name, undo: () => cluster.startNode(node) };
 }
 
-async function stop(cluster: ChaosCluster, node: ChaosNode | undefined): Promise<RunningFault | undefined> {
+export async function stop(cluster: ChaosCluster, node: ChaosNode | undefined): Promise<RunningFault | undefined> {
   if (node === undefined) return undefined;
   await cluster.stop(node);
   return { victim: node.name, undo: () => cluster.startNode(node) };
 }
 
-function pause(node: ChaosNode | undefined): RunningFault | undefined {
-  const process = node?.process;
-  if (node === undefined || process === undefined) return undefined;
-  process.signal('SIGSTOP');
+/** Whatever process can be paused. */
+export interface Pausable {
+  readonly name: string;
+  readonly process: { signal(signal: NodeJS.Signals): void } | undefined;
+}
+
+/** All of them, at once. Who has been started anew meanwhile is not touched. */
+export function pause(victims: readonly (Pausable | undefined)[]): RunningFault | undefined {
+  const paused = victims.flatMap((one) =>
+    one?.process === undefined ? [] : [{ name: one.name, process: one.process }],
+  );
+  if (paused.length === 0 || paused.length < victims.length) return undefined;
+  for (const { process } of paused) process.signal('SIGSTOP');
   return {
-    victim: node.name,
+    victim: paused.map(({ name }) => name).join(' and '),
     undo: () => {
-      process.signal('SIGCONT');
+      for (const { process } of paused) process.signal('SIGCONT');
       return Promise.resolve();
     },
   };
 }
 
 function partition(
-  { direction, withClients, withReset }: PlannedFault,
-  { network, nodes }: ChaosCluster,
+  fault: PlannedFault,
+  cluster: ChaosCluster,
   node: ChaosNode | undefined,
   from: readonly Role[],
 ): RunningFault | undefined {
   if (node === undefined) return undefined;
-  const others = nodes.filter((other) => other !== node && from.includes(other.role)).map(({ name }) => name);
-  if (withClients && from.includes('gateway')) others.push(CLIENTS);
+  const others = cluster.nodes.filter((other) => other !== node && from.includes(other.role)).map(({ name }) => name);
+  if (fault.withClients && from.includes('gateway')) others.push(CLIENTS);
+  const clients = others.includes(CLIENTS) ? ' and clients' : '';
+  return cutOff(fault, cluster, node.name, others, `${from.join('s, ')}s${clients}`);
+}
+
+/** The links between the victim and the others, in the fault's direction. */
+export function cutOff(
+  { direction, withReset }: Pick<PlannedFault, 'direction' | 'withReset'>,
+  { network }: ChaosCluster,
+  victim: string,
+  others: readonly string[],
+  fromWhom: string,
+): RunningFault {
   const links = others.flatMap((other) =>
-    linksOf(direction, node.name, other).map(([one, two]) => network.link(one, two)),
+    linksOf(direction, victim, other).map(([one, two]) => network.link(one, two)),
   );
   for (const link of links) link.cut();
   const way = direction === 'both' ? '' : `, one way (${direction} it)`;
   return {
-    victim: `${node.name} from ${from.join('s, ')}s${others.includes(CLIENTS) ? ' and clients' : ''}${way}`,
+    victim: `${victim} from ${fromWhom}${way}`,
     undo: () => {
-      if (withReset) for (const other of others) network.reset(node.name, other);
+      if (withReset) for (const other of others) network.reset(victim, other);
       for (const link of links) link.mend();
       network.dialPending();
       return Promise.resolve();
@@ -133,7 +155,7 @@ function linksOf(direction: Direction, node: string, other: string): readonly (r
   return direction === 'from' ? [out] : [back];
 }
 
-function slow({ network, nodes }: ChaosCluster, node: ChaosNode | undefined): RunningFault | undefined {
+export function slow({ network, nodes }: ChaosCluster, node: ChaosNode | undefined): RunningFault | undefined {
   if (node === undefined) return undefined;
   const others = [...nodes.filter((other) => other !== node).map(({ name }) => name), CLIENTS];
   const links = others.flatMap((other) => [network.link(node.name, other), network.link(other, node.name)]);

@@ -24,3 +24,18 @@ it('brings only the kinds it is given', () =>
   expect(new Set(plan(1, ['kill-all', 'slow-link']).map(({ kind }) => kind))).toEqual(
     new Set(['kill-all', 'slow-link']),
   ));
+
+it('lets a kind last as long as it is said to, and changes nothing for the others', () => {
+  const most = 40_000;
+  const durationOf = (kind: string) => (kind === 'pause-broker' ? { least: most - 1_000, most } : undefined);
+  const kinds = FAULT_KINDS.slice();
+  const stretched = planFaults({ random: new SeededRandom(1), totalMs: 600_000, kinds, durationOf });
+  const pauses = stretched.filter(({ kind }) => kind === 'pause-broker');
+  expect(pauses.length).toBeGreaterThan(0);
+  for (const { durationMs } of pauses) {
+    expect(durationMs).toBeGreaterThanOrEqual(most - 1_000);
+    expect(durationMs).toBeLessThanOrEqual(most);
+  }
+  const first = stretched.findIndex(({ kind }) => kind === 'pause-broker');
+  expect(stretched.slice(0, first)).toEqual(plan(1).slice(0, first));
+});

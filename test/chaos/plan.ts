@@ -71,6 +71,14 @@ export interface PlanOptions<Kind extends string> {
   readonly random: Random;
   readonly totalMs: number;
   readonly kinds: readonly Kind[];
+  /** Of faults that are to last longer or shorter than others. */
+  readonly durationOf?: (kind: Kind) => Span | undefined;
+}
+
+/** In milliseconds. */
+export interface Span {
+  readonly least: number;
+  readonly most: number;
 }
 
 const FIRST_AT_MS = 3_000;
@@ -83,14 +91,17 @@ export function planFaults<Kind extends string = FaultKind>({
   random,
   totalMs,
   kinds,
+  durationOf = () => undefined,
 }: PlanOptions<Kind>): readonly PlannedFault<Kind>[] {
-  const between = ({ least, most }: { least: number; most: number }) => least + random.below(most - least);
+  const between = ({ least, most }: Span) => least + random.below(most - least);
   const plan: PlannedFault<Kind>[] = [];
   let overlaps = false;
   for (let atMs = FIRST_AT_MS; atMs < totalMs; ) {
-    const durationMs = between(DURATION_MS);
+    const drawnMs = between(DURATION_MS);
+    const kind = kinds[random.below(kinds.length)] as Kind;
+    const durationMs = rescale(drawnMs, durationOf(kind) ?? DURATION_MS);
     plan.push({
-      kind: kinds[random.below(kinds.length)] as Kind,
+      kind,
       atMs,
       durationMs,
       victim: random.float(),
@@ -103,4 +114,14 @@ export function planFaults<Kind extends string = FaultKind>({
     atMs += between(PAUSE_MS) + (overlaps ? 0 : durationMs);
   }
   return plan;
+}
+
+function rescale(drawnMs: number, { least, most }: Span): number {
+  const share = (drawnMs - DURATION_MS.least) / (DURATION_MS.most - DURATION_MS.least);
+  return Math.round(least + share * (most - least));
+}
+
+/** For people. */
+export function describe({ atMs, durationMs, kind }: PlannedFault<string>): string {
+  return `${(atMs / 1000).toFixed(1)} s: ${kind} for ${(durationMs / 1000).toFixed(1)} s`;
 }

@@ -12,20 +12,21 @@ import { BarnabasClient } from '@barnabas/client';
 import { SeededRandom } from '@barnabas/common';
 import { canTellOwners } from '../support/socket-owner.js';
 import { check } from './checker.js';
-import type { Anomaly } from './checker.js';
 import { ChaosCluster } from './cluster.js';
 import type { Shape } from './cluster.js';
+import { bringFaults, clock } from './bring-faults.js';
 import { begin } from './faults.js';
-import type { FaultContext, RunningFault } from './faults.js';
+import type { FaultContext } from './faults.js';
 import { fullDisks } from './full-disks.js';
 import type { FullDisks } from './full-disks.js';
-import { planFaults } from './plan.js';
+import { describe, planFaults } from './plan.js';
 import type { FaultKind, PlannedFault } from './plan.js';
 import { DirectWriter, ThinStreamWriter, ThinWriter } from './producers.js';
 import type { Writer } from './producers.js';
 import { DirectReader, endOffsets, readEverything, ThinReader } from './readers.js';
 import type { Reader } from './readers.js';
 import { Recorder } from './recorder.js';
+import { tally, told } from './tally.js';
 
 export interface RunOptions {
   readonly seed: number;
@@ -92,17 +93,13 @@ export async function run(options: RunOptions): Promise<number> {
   return verdict;
 }
 
-function describe({ atMs, durationMs, kind }: PlannedFault): string {
-  return `${(atMs / 1000).toFixed(1)} s: ${kind} for ${(durationMs / 1000).toFixed(1)} s`;
-}
-
 class Run {
   readonly #options: RunOptions;
   readonly #dataDir: string;
   readonly #plan: readonly PlannedFault[];
   readonly #random: SeededRandom;
   readonly #recorder: Recorder;
-  readonly #faultsByKind = new Map<FaultKind, number>();
+  #faultsByKind: ReadonlyMap<FaultKind, number> = new Map();
   #startedMs = performance.now();
 
   constructor(
@@ -202,47 +199,24 @@ class Run {
       disks: this.disks,
       leaderOf: (partition) => client.router.view.topic(TOPIC)?.partitions[partition]?.leader ?? -1,
     };
-    const running = new Set<Promise<void>>();
-    for (const fault of this.#plan) {
-      await this.#sleepUntil(fault.atMs);
-      // On a slow machine faults would come faster than the cluster gets over them, and nothing would be
-      // written at all: those that are to come alone wait until it has.
-      if (!fault.overlaps) await this.#calm(running);
-      if (performance.now() - this.#startedMs > faultMs) break;
-      const life = this.#live(fault, context).catch((error: unknown) => {
-        this.#recorder.problem(`${this.#clock()} ${fault.kind} could not be brought about: ${String(error)}`);
-      });
-      running.add(life);
-      void life.then(() => running.delete(life));
-    }
-    await this.#sleepUntil(faultMs);
-    await Promise.all(running);
+    this.#faultsByKind = await bringFaults({
+      plan: this.#plan,
+      ...{ startedMs: this.#startedMs, totalMs: faultMs, calmMs: CALM_MS },
+      begin: (fault) => {
+        this.#recorder.takeLongestPauseMs();
+        return begin(fault, context);
+      },
+      watch: () => {
+        const before = [...this.#recorder.acknowledged];
+        return () => before.every((count, partition) => count < (this.#recorder.acknowledged[partition] ?? 0));
+      },
+      figures: () =>
+        `${this.#recorder.totalAcknowledged} acknowledged, longest pause of a partition ${Math.round(this.#recorder.takeLongestPauseMs())} ms`,
+      onProblem: (text) => this.#recorder.problem(`${this.#clock()} ${text}`),
+    });
     // Whatever faults lay over each other have left behind.
     for (const node of cluster.nodes) node.process?.signal('SIGCONT');
     await cluster.startAll();
-  }
-
-  /** Every fault is over and every partition is written, or that takes too long. */
-  async #calm(running: ReadonlySet<Promise<void>>): Promise<void> {
-    const deadlineMs = performance.now() + CALM_MS;
-    const before = [...this.#recorder.acknowledged];
-    const isWritten = () => before.every((count, partition) => count < (this.#recorder.acknowledged[partition] ?? 0));
-    while ((running.size > 0 || !isWritten()) && performance.now() < deadlineMs) await sleep(50);
-  }
-
-  async #live(fault: PlannedFault, context: FaultContext): Promise<void> {
-    this.#recorder.takeLongestPauseMs();
-    const begunMs = performance.now();
-    const begun: RunningFault | undefined = await begin(fault, context);
-    if (begun === undefined) return;
-    this.#faultsByKind.set(fault.kind, (this.#faultsByKind.get(fault.kind) ?? 0) + 1);
-    console.log(`${this.#clock()} ${fault.kind}: ${begun.victim}`);
-    await sleep(fault.durationMs);
-    await begun.undo();
-    const seconds = ((performance.now() - begunMs) / 1000).toFixed(1);
-    console.log(
-      `${this.#clock()}   ${fault.kind} is over after ${seconds} s; ${this.#recorder.totalAcknowledged} acknowledged, longest pause of a partition ${Math.round(this.#recorder.takeLongestPauseMs())} ms`,
-    );
   }
 
   /** Every partition takes writes again. */
@@ -274,11 +248,9 @@ class Run {
   #judge(): number {
     const { history, problems, errors, sent, totalAcknowledged, polled } = this.#recorder;
     const { anomalies, declared } = check(history);
-    console.log(`faults: ${[...this.#faultsByKind].map(([kind, count]) => `${count} ${kind}`).join(', ')}`);
-    console.log(
-      `errors that clients were given: ${[...errors].map(([name, count]) => `${count} ${name}`).join(', ') || 'none'}`,
-    );
-    if (declared.length > 0) console.log(`declared by the API: ${counts(declared)}`);
+    console.log(`faults: ${told(this.#faultsByKind)}`);
+    console.log(`errors that clients were given: ${told(errors)}`);
+    if (declared.length > 0) console.log(`declared by the API: ${tally(declared.map(({ kind }) => kind))}`);
     for (const { kind, detail } of anomalies.slice(0, SHOWN_ANOMALIES)) console.log(`  ${kind}: ${detail}`);
     if (anomalies.length > SHOWN_ANOMALIES) console.log(`  and ${anomalies.length - SHOWN_ANOMALIES} more`);
     for (const problem of problems) console.log(`  problem: ${problem}`);
@@ -286,7 +258,7 @@ class Run {
     if (!isGood) this.#writeHistory();
     const result = isGood ? 'GOOD' : `BAD (data, logs and history.jsonl in ${this.#dataDir})`;
     console.log(
-      `${result}: ${sent} sent, ${totalAcknowledged} acknowledged, ${polled} read, ${problems.length} problems, anomalies: ${counts(anomalies)}`,
+      `${result}: ${sent} sent, ${totalAcknowledged} acknowledged, ${polled} read, ${problems.length} problems, anomalies: ${tally(anomalies.map(({ kind }) => kind))}`,
     );
     return isGood ? 0 : 1;
   }
@@ -296,18 +268,7 @@ class Run {
     writeFileSync(path.join(this.#dataDir, 'history.jsonl'), `${lines.join('\n')}\n`);
   }
 
-  async #sleepUntil(atMs: number): Promise<void> {
-    const leftMs = this.#startedMs + atMs - performance.now();
-    if (leftMs > 0) await sleep(leftMs);
-  }
-
   #clock(): string {
-    return `${((performance.now() - this.#startedMs) / 1000).toFixed(1)} s`;
+    return clock(this.#startedMs);
   }
-}
-
-function counts(anomalies: readonly Anomaly[]): string {
-  const byKind = new Map<string, number>();
-  for (const { kind } of anomalies) byKind.set(kind, (byKind.get(kind) ?? 0) + 1);
-  return [...byKind].map(([kind, count]) => `${count} ${kind}`).join(', ') || 'none';
 }
