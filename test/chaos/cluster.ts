@@ -34,7 +34,7 @@ export interface ClusterOptions {
   readonly prepareDisk?: (dataDir: string) => void;
 }
 
-/** The name of whoever is no node: the workload, in this process. */
+/** The name of whoever is no node and has no name of its own: the workload, in this process. */
 export const CLIENTS = 'clients';
 /** In this order nodes are stopped; they are started in the other. */
 const STOP_ORDER: readonly Role[] = ['gateway', 'broker', 'controller'];
@@ -68,6 +68,8 @@ export class ChaosNode {
 export class ChaosCluster {
   readonly nodes: readonly ChaosNode[];
   readonly network: FaultyNetwork;
+  /** Processes beside the nodes that have names of their own on the network, by process id. */
+  others: () => Iterable<readonly [pid: number, name: string]> = () => [];
   readonly #options: ClusterOptions;
   readonly #clusterId = randomUUID();
   #isClosing = false;
@@ -86,9 +88,10 @@ export class ChaosCluster {
       clock: systemClock,
       timers: systemTimers,
       whoDials: (socket) => {
-        const pids = new Map(
-          this.nodes.flatMap((node) => (node.isRunning ? [[node.process?.pid ?? 0, node.name]] : [])),
+        const nodes = this.nodes.flatMap((node) =>
+          node.isRunning ? [[node.process?.pid ?? 0, node.name] as const] : [],
         );
+        const pids = new Map([...nodes, ...this.others()]);
         return pids.get(ownerOf(socket, pids.keys()) ?? 0) ?? CLIENTS;
       },
     });

@@ -1,6 +1,7 @@
 /** Each anomaly planted once in a history that is otherwise good. */
 import { GroupChecker } from './checker';
-import type { AnomalyKind, HandOver } from './checker';
+import type { AnomalyKind } from './checker';
+import type { HandOver } from './hand-overs';
 import type { GroupEvent, Written } from './history';
 
 /** Values of partition p are 100 p + offset, unless told otherwise. */
@@ -15,7 +16,8 @@ class Story {
   }
 
   assigned(member: string, partition: number, offset: number): this {
-    return this.#tell({ kind: 'assigned', atMs: this.#atMs, member, partition, offset });
+    const memberId = `id of ${member}`;
+    return this.#tell({ kind: 'assigned', atMs: this.#atMs, member, memberId, partition, offset });
   }
 
   gone(kind: 'revoked' | 'lost', member: string, partition: number): this {
@@ -45,7 +47,16 @@ class Story {
   }
 
   owners(partition: number, ...memberIds: string[]): this {
-    return this.#tell({ kind: 'owners', atMs: this.#atMs, partition, memberIds });
+    const owners = [[partition, memberIds.map((member) => `id of ${member}`)]] as const;
+    return this.#tell({ kind: 'owners', askedMs: this.#atMs - 1, atMs: this.#atMs, owners });
+  }
+
+  hindered(member: string): this {
+    return this.#tell({ kind: 'hindered', atMs: this.#atMs, member });
+  }
+
+  free(member: string): this {
+    return this.#tell({ kind: 'free', atMs: this.#atMs, member });
   }
 
   sent(partition: number, value: number, offset: number | undefined, isAcknowledged = true): this {
@@ -64,6 +75,10 @@ class Story {
 
   anomalies(): readonly AnomalyKind[] {
     return this.#verdict().anomalies.map(({ kind }) => kind);
+  }
+
+  givenToFenced(): number {
+    return this.#verdict().givenToFenced;
   }
 
   handOvers(): readonly HandOver[] {
@@ -88,7 +103,7 @@ describe('the checker of groups', () => {
     const story = reading().committed(0, 5).gone('revoked', 'a', 0).later(10).assigned('b', 0, 5).given('b', 0, 5, 6);
     expect(story.anomalies()).toEqual([]);
     expect(story.handOvers()).toEqual([
-      { partition: 0, from: 'a', to: 'b', ending: 'orderly', isDisturbed: false, repeated: 0, inFlight: 0 },
+      { partition: 0, from: 'a', to: 'b', ending: 'orderly', isDisturbed: false, start: 5, repeated: 0, inFlight: 0 },
     ]);
   });
 
@@ -98,7 +113,7 @@ describe('the checker of groups', () => {
     story.killed('a').later(6_000).assigned('b', 0, 3).given('b', 0, 3, 4, 5);
     expect(story.anomalies()).toEqual([]);
     expect(story.handOvers()).toEqual([
-      { partition: 0, from: 'a', to: 'b', ending: 'killed', isDisturbed: false, repeated: 2, inFlight: 2 },
+      { partition: 0, from: 'a', to: 'b', ending: 'killed', isDisturbed: false, start: 3, repeated: 2, inFlight: 2 },
     ]);
   });
 
@@ -115,10 +130,89 @@ describe('the checker of groups', () => {
     expect(story.anomalies()).toEqual(['needless-repeat']);
   });
 
+  it('blames nobody who printed nothing for what was given twice after a kill', () => {
+    const story = reading().killed('a').later(6_000).assigned('b', 0, 3).gone('revoked', 'b', 0).later(10);
+    expect(story.assigned('c', 0, 3).given('c', 0, 3, 4, 5).anomalies()).toEqual([]);
+    expect(story.handOvers()).toMatchObject([
+      { from: 'a', to: 'b', ending: 'killed', repeated: 0 },
+      { from: 'a', to: 'c', ending: 'killed', repeated: 2 },
+    ]);
+  });
+
+  it('blames whoever printed and gave up in good order, though another came and went between', () => {
+    const story = reading().gone('revoked', 'a', 0).later(10).assigned('b', 0, 3).killed('b').later(6_000);
+    expect(story.assigned('c', 0, 3).given('c', 0, 3, 4).anomalies()).toEqual(['needless-repeat']);
+  });
+
   it('excuses a member that was told that it has lost the partition', () => {
     const story = reading().gone('lost', 'a', 0).assigned('a', 0, 3).given('a', 0, 3, 4);
     expect(story.anomalies()).toEqual([]);
     expect(story.handOvers()).toMatchObject([{ ending: 'lost', repeated: 2 }]);
+  });
+
+  describe('with a member that was fenced while it stood still', () => {
+    /** The member slept from 1,000 to 9,000; another owns the partition since 7,000. */
+    const woken = () =>
+      reading()
+        .later(1_000)
+        .hindered('a')
+        .later(6_000)
+        .assigned('b', 0, 3)
+        .given('b', 0, 3)
+        .later(100)
+        .owners(0, 'b')
+        .committed(0, 3)
+        .later(1_900)
+        .free('a');
+
+    it('counts what it is given before it hears of it, and excuses what is given twice', () => {
+      const story = woken()
+        .given('a', 0, 5, 6)
+        .later(50)
+        .gone('lost', 'a', 0)
+        .given('b', 0, 4, 5, 6, 7)
+        .committed(0, 7);
+      expect(story.anomalies()).toEqual([]);
+      expect(story.givenToFenced()).toBe(2);
+      expect(story.handOvers()).toMatchObject([{ ending: 'lost', repeated: 4, inFlight: 4 }]);
+    });
+
+    it('excuses it too if it is killed before it says anything, or says only then that it gave up', () => {
+      const killed = woken().later(50).killed('a').given('b', 0, 4);
+      expect(killed.anomalies()).toEqual([]);
+      expect(killed.handOvers()).toMatchObject([{ ending: 'hindered', repeated: 2 }]);
+      const late = woken().later(50).gone('revoked', 'a', 0).given('b', 0, 4);
+      expect(late.handOvers()).toMatchObject([{ ending: 'hindered', repeated: 2 }]);
+    });
+
+    it('does not excuse what it had given up in good order before, or long after it went on', () => {
+      const before = reading().hindered('a').gone('revoked', 'a', 0).later(10).assigned('b', 0, 3).given('b', 0, 3, 4);
+      expect(before.anomalies()).toEqual(['needless-repeat']);
+      const after = reading().hindered('a').later(10).free('a').later(11_000).assigned('b', 0, 3).given('b', 0, 3, 4);
+      expect(after.anomalies()).toEqual(['needless-repeat']);
+    });
+
+    it('finds one that goes on and on, once nothing is in its way', () => {
+      expect(woken().later(9_000).given('a', 0, 5).anomalies()).toEqual([]);
+      expect(woken().later(11_000).given('a', 0, 5, 6).anomalies()).toEqual(['fenced-goes-on']);
+      expect(woken().hindered('a').later(11_000).given('a', 0, 5).anomalies()).toEqual([]);
+      expect(woken().fault('fault').later(11_000).given('a', 0, 5).anomalies()).toEqual([]);
+    });
+
+    it('finds what it commits: it counts for no owner', () => {
+      expect(woken().given('a', 0, 5, 6).given('b', 0, 4).committed(0, 5).anomalies()).toEqual([]);
+      expect(woken().given('a', 0, 5, 6).given('b', 0, 4).committed(0, 7).anomalies()).toEqual(['committed-by-fenced']);
+    });
+
+    it('takes no later owner for fenced, of whom the coordinator had not been asked yet', () => {
+      const story = reading().killed('a').later(10).assigned('b', 0, 3).owners(0, 'a').given('b', 0, 3, 4, 5);
+      expect(story.givenToFenced()).toBe(0);
+      expect(story.committed(0, 6).committed(0, 6).anomalies()).toEqual([]);
+    });
+
+    it('counts what was committed before the coordinator named another, though it is seen later', () => {
+      expect(reading().later(10).assigned('b', 0, 5).later(10).owners(0, 'b').committed(0, 5).anomalies()).toEqual([]);
+    });
   });
 
   it.each<[AnomalyKind, Story]>([

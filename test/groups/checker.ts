@@ -11,17 +11,27 @@
  *   committed-unseen        committed beyond what members have printed
  *   begun-behind-commit     a member begins below what was committed before
  *   needless-repeat         records given twice although the owner before gave the partition up in good order and
- *                           no node was down: whoever leaves in good order commits what it is done with
+ *                           no node was in trouble: whoever leaves in good order commits what it is done with
  *   two-owners              the coordinator says that two members own one partition
+ *   fenced-goes-on          the coordinator has long said that somebody else owns the partition, nothing stands in
+ *                           the member's way, and it is given records still
+ *   committed-by-fenced     committed beyond what owners have printed: by a member that had been one before
  *
- * Records may be given twice where an owner was killed or fenced, or a node was down as a partition changed
- * hands: at most what had been printed of it and was not committed. Both numbers are counted for each change
- * of hands.
+ * Records may be given twice where an owner was killed or fenced or could not be reached, or a node was down
+ * as a partition changed hands: at most what had been printed of it and was not committed. Both numbers are
+ * counted for each change of hands.
+ *
+ * A member that stood still or was cut off goes on where it was until it hears that it was fenced. What it is
+ * given meanwhile is counted, and nothing of it counts for an owner: who owns a partition is what the
+ * coordinator says.
  *
  * Relies on: logs that begin with offset 0 and have no gaps, one group that begins with the first record, and
  * members that print a record before they acknowledge it.
  */
+import { handOversOf } from './hand-overs.js';
+import type { Assignment, HandOver } from './hand-overs.js';
 import type { GroupEvent, Written } from './history.js';
+import { Troubles } from './troubles.js';
 
 export const ANOMALIES = [
   'lost',
@@ -36,6 +46,8 @@ export const ANOMALIES = [
   'begun-behind-commit',
   'needless-repeat',
   'two-owners',
+  'fenced-goes-on',
+  'committed-by-fenced',
 ] as const;
 export type AnomalyKind = (typeof ANOMALIES)[number];
 
@@ -44,46 +56,17 @@ export interface Anomaly {
   readonly detail: string;
 }
 
-/** How the owner before let a partition go. */
-export type Ending = 'killed' | 'lost' | 'orderly';
-
-/** A partition has gone from one assignment to the next. */
-export interface HandOver {
-  readonly partition: number;
-  readonly from: string;
-  readonly to: string;
-  readonly ending: Ending;
-  /** A node was down, or had just been. */
-  readonly isDisturbed: boolean;
-  /** Given twice. */
-  readonly repeated: number;
-  /** Printed and not known to be committed: so many may be given twice. */
-  readonly inFlight: number;
-}
-
 export interface Verdict {
   readonly anomalies: readonly Anomaly[];
   readonly handOvers: readonly HandOver[];
-}
-
-/** After a node serves again its effects on groups may last: elections, sessions, commits that are tried again. */
-const AFTERMATH_MS = 15_000;
-
-interface Assignment {
-  readonly member: string;
-  readonly partition: number;
-  readonly atMs: number;
-  readonly start: number;
-  /** Known to be committed when it began. */
-  readonly committed: number;
-  /** Behind the last record that was given in it. */
-  next: number;
-  isGone: boolean;
-  wasLost: boolean;
+  /** Records that members were given after the coordinator had said that somebody else owns the partition. */
+  readonly givenToFenced: number;
 }
 
 interface Partition {
   readonly assignments: Assignment[];
+  /** Those that may have committed since the observer last asked. */
+  owning: Assignment[];
   /** Of each offset that was printed. */
   readonly valueAt: number[];
   /** Everything below has been printed. */
@@ -97,12 +80,14 @@ export class GroupChecker {
   readonly #owned = new Map<string, Map<number, Assignment>>();
   readonly #killedAtMs = new Map<string, number>();
   readonly #offsetOf = new Map<number, readonly [partition: number, offset: number]>();
-  readonly #disturbances: { readonly node: string; readonly fromMs: number; untilMs: number }[] = [];
+  readonly #troubles = new Troubles();
   readonly #anomalies: Anomaly[] = [];
+  #givenToFenced = 0;
 
   constructor(partitions: number) {
     this.#partitions = Array.from({ length: partitions }, () => ({
       assignments: [],
+      owning: [],
       valueAt: [],
       printedUntil: 0,
       committed: 0,
@@ -146,15 +131,19 @@ export class GroupChecker {
         this.#killedAtMs.set(event.member, event.atMs);
         return;
       case 'owners':
-        this.#report('two-owners', `partition ${event.partition} is owned by ${event.memberIds.join(' and ')}`);
+        for (const [partition, memberIds] of event.owners) this.#owners(partition, memberIds, event);
         return;
       case 'fault':
-        this.#disturbances.push({ node: event.node, fromMs: event.atMs, untilMs: Infinity });
+        this.#troubles.nodeBegins(event.node, event.atMs);
         return;
       case 'fault-over':
-        for (const one of this.#disturbances) {
-          if (one.node === event.node && one.untilMs === Infinity) one.untilMs = event.atMs + AFTERMATH_MS;
-        }
+        this.#troubles.nodeEnds(event.node, event.atMs);
+        return;
+      case 'hindered':
+        this.#troubles.memberBegins(event.member, event.atMs);
+        return;
+      case 'free':
+        this.#troubles.memberEnds(event.member, event.atMs);
         return;
       case 'stop':
       case 'exit':
@@ -175,8 +164,8 @@ export class GroupChecker {
       const instead = sentTo === undefined ? 'nobody sent' : `was sent to partition ${sentTo}`;
       this.#report('unsent', `${at(partition, offset)} has ${value}, which ${instead}`);
     }
-    const handOvers = this.#partitions.flatMap((partition, number) => this.#handOvers(partition, number));
-    return { anomalies: this.#anomalies, handOvers };
+    const handOvers = this.#partitions.flatMap((partition) => this.#handOvers(partition));
+    return { anomalies: this.#anomalies, handOvers, givenToFenced: this.#givenToFenced };
   }
 
   #partition(number: number): Partition {
@@ -189,14 +178,15 @@ export class GroupChecker {
     this.#anomalies.push({ kind, detail });
   }
 
-  #assigned({ member, partition: number, offset, atMs }: GroupEvent & { readonly kind: 'assigned' }): void {
+  #assigned({ member, memberId, partition: number, offset, atMs }: GroupEvent & { readonly kind: 'assigned' }): void {
     const partition = this.#partition(number);
     const { committed } = partition;
     const assignment: Assignment = {
-      ...{ member, partition: number, atMs, start: offset, committed },
-      ...{ next: offset, isGone: false, wasLost: false },
+      ...{ member, memberId, partition: number, atMs, start: offset, committed },
+      ...{ next: offset, goneAtMs: Infinity, wasLost: false, deposedAtMs: Infinity, wasReported: false },
     };
     partition.assignments.push(assignment);
+    partition.owning.push(assignment);
     const owned = this.#owned.get(member) ?? new Map<number, Assignment>();
     this.#owned.set(member, owned.set(number, assignment));
     if (offset < committed) {
@@ -204,17 +194,27 @@ export class GroupChecker {
     }
   }
 
-  #gone({ kind, member, partition }: GroupEvent & { readonly kind: 'revoked' | 'lost' }): void {
+  #gone({ kind, member, partition, atMs }: GroupEvent & { readonly kind: 'revoked' | 'lost' }): void {
     const assignment = this.#owned.get(member)?.get(partition);
     if (assignment === undefined) return;
-    assignment.isGone = true;
+    assignment.goneAtMs = atMs;
     assignment.wasLost = kind === 'lost';
   }
 
-  #record({ member, partition: number, offset, value }: GroupEvent & { readonly kind: 'record' }): void {
+  /** Who had heard of the partition before the coordinator was asked, and is not named, has lost it by now. */
+  #owners(number: number, memberIds: readonly string[], { askedMs, atMs }: { askedMs: number; atMs: number }): void {
+    if (memberIds.length > 1) {
+      this.#report('two-owners', `partition ${number} is owned by ${memberIds.join(' and ')}`);
+    }
+    for (const one of this.#partition(number).owning) {
+      if (one.atMs < askedMs && !memberIds.includes(one.memberId)) one.deposedAtMs = Math.min(one.deposedAtMs, atMs);
+    }
+  }
+
+  #record({ member, partition: number, offset, value, atMs }: GroupEvent & { readonly kind: 'record' }): void {
     this.#place(number, offset, value, member);
     const assignment = this.#owned.get(member)?.get(number);
-    if (assignment === undefined || assignment.isGone) {
+    if (assignment === undefined || assignment.goneAtMs < Infinity) {
       this.#report('not-owned', `${member} was given ${at(number, offset)}, and does not own the partition`);
       return;
     }
@@ -224,6 +224,16 @@ export class GroupChecker {
       this.#report('skipped', `${member} was given ${at(number, offset)}, and before it nothing from ${next}`);
     }
     assignment.next = Math.max(next, offset + 1);
+    if (assignment.deposedAtMs < Infinity) this.#givenToDeposed(assignment, offset, atMs);
+  }
+
+  #givenToDeposed(assignment: Assignment, offset: number, atMs: number): void {
+    const { member, partition, deposedAtMs, wasReported } = assignment;
+    this.#givenToFenced++;
+    if (wasReported || atMs <= this.#troubles.heardBy(member, deposedAtMs)) return;
+    assignment.wasReported = true;
+    const since = Math.round(atMs - deposedAtMs);
+    this.#report('fenced-goes-on', `${member} was given ${at(partition, offset)}, ${since} ms after another owned it`);
   }
 
   #place(number: number, offset: number, value: number, member: string): void {
@@ -250,31 +260,23 @@ export class GroupChecker {
     if (offset > partition.printedUntil) {
       this.#report('committed-unseen', `${at(number, offset)} is committed; ${partition.printedUntil} is not printed`);
     }
+    const owned = Math.max(0, ...partition.owning.map(({ next }) => next));
+    if (offset > partition.committed && offset > owned && offset <= partition.printedUntil) {
+      const what = `${at(number, offset)} is committed, and owners have printed up to ${owned}`;
+      this.#report('committed-by-fenced', what);
+    }
     partition.committed = Math.max(partition.committed, offset);
+    partition.owning = partition.owning.filter(({ deposedAtMs }) => deposedAtMs === Infinity);
   }
 
-  #handOvers({ assignments }: Partition, partition: number): HandOver[] {
-    const handOvers: HandOver[] = [];
-    let end = assignments[0]?.next ?? 0;
-    for (const [index, to] of assignments.entries()) {
-      const from = assignments[index - 1];
-      if (from === undefined) continue;
-      const repeated = Math.max(0, Math.min(end, to.next) - to.start);
-      const inFlight = Math.max(0, end - to.committed);
-      end = Math.max(end, to.next);
-      const isDisturbed = this.#disturbances.some(({ fromMs, untilMs }) => fromMs <= to.atMs && to.atMs < untilMs);
-      const ending = this.#endingOf(from, to.atMs);
-      handOvers.push({ partition, from: from.member, to: to.member, ending, isDisturbed, repeated, inFlight });
+  #handOvers({ assignments }: Partition): readonly HandOver[] {
+    const handOvers = handOversOf(assignments, this.#troubles, this.#killedAtMs);
+    for (const { partition, from, to, start, ending, isDisturbed, repeated } of handOvers) {
       if (repeated === 0 || ending !== 'orderly' || isDisturbed) continue;
-      const what = `${to.member} was given ${repeated} records from ${at(partition, to.start)} once more`;
-      this.#report('needless-repeat', `${what}: ${from.member} had given the partition up in good order`);
+      const what = `${to} was given ${repeated} records from ${at(partition, start)} once more`;
+      this.#report('needless-repeat', `${what}: ${from} had given the partition up in good order`);
     }
     return handOvers;
-  }
-
-  #endingOf({ member, wasLost }: Assignment, nextAtMs: number): Ending {
-    if (wasLost) return 'lost';
-    return (this.#killedAtMs.get(member) ?? Infinity) <= nextAtMs ? 'killed' : 'orderly';
   }
 }
 

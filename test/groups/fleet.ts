@@ -1,6 +1,6 @@
 /**
  * The members of a run: so many seats, each with a language and a gateway to begin with, and in each seat a
- * process that is killed, told to leave and started again. Every process is a member of its own in the
+ * process that is killed, told to leave, hindered and started again. Every process is a member of its own in the
  * history: `go-2.1` is the first process in the second seat of Go.
  */
 import path from 'node:path';
@@ -31,12 +31,17 @@ const RESTART_AFTER_MS = 500;
 export interface Seat {
   /** Language and number. */
   readonly name: string;
+  readonly language: string;
   readonly program: Program;
   readonly bootstrap: readonly string[];
   lives: number;
   member: GroupMember | undefined;
   memberName: string;
   memberId: string;
+  /** The gateway that speaks for it; that of a direct member is none. */
+  address: string;
+  /** Faults that keep it from going on. */
+  hindrances: number;
   /** Partitions that it says it owns. */
   readonly owned: Set<number>;
   /** When it was last given a record. */
@@ -60,10 +65,11 @@ export class Fleet {
       const first = (index + round) % options.bootstrap.length;
       return {
         name: `${language}-${round + 1}`,
+        language,
         program,
         bootstrap: [...options.bootstrap.slice(first), ...options.bootstrap.slice(0, first)],
-        ...{ lives: 0, member: undefined, memberName: '', memberId: '', owned: new Set<number>() },
-        ...{ lastRecordMs: 0, isExpectedToEnd: false },
+        ...{ lives: 0, member: undefined, memberName: '', memberId: '', address: '', owned: new Set<number>() },
+        ...{ hindrances: 0, lastRecordMs: 0, isExpectedToEnd: false },
       };
     });
   }
@@ -76,18 +82,20 @@ export class Fleet {
     const now = () => performance.now();
     seat.memberName = name;
     seat.isExpectedToEnd = false;
+    seat.hindrances = 0;
     seat.owned.clear();
     const member = new GroupMember({
       ...{ program: seat.program, bootstrap: seat.bootstrap, group, topic },
       instanceId: areStatic ? seat.name : undefined,
       logFile: path.join(logs, `${seat.name}.log`),
       listener: {
-        onJoined: (memberId) => {
+        onJoined: (memberId, address) => {
           seat.memberId = memberId;
+          seat.address = address;
         },
         onAssigned: (partition, offset) => {
           seat.owned.add(partition);
-          onEvent({ kind: 'assigned', atMs: now(), member: name, partition, offset });
+          onEvent({ kind: 'assigned', atMs: now(), member: name, memberId: seat.memberId, partition, offset });
         },
         onGone: (partition, kind) => {
           seat.owned.delete(partition);
@@ -115,6 +123,41 @@ export class Fleet {
       await sleep(RESTART_AFTER_MS);
       if (seat.member === member) this.start(seat);
     });
+  }
+
+  /** Seats whose process runs and nothing keeps from going on. */
+  get running(): readonly Seat[] {
+    return this.seats.filter(({ member, hindrances }) => member?.hasExited === false && hindrances === 0);
+  }
+
+  /** Who believes to own the partition is kept from going on. */
+  isHindered(partition: number): boolean {
+    return this.seats.some(({ owned, hindrances }) => hindrances > 0 && owned.has(partition));
+  }
+
+  /** Of the seat, for whoever does something to it. */
+  processOf({ memberName: name, member }: Seat): { readonly name: string; readonly process: GroupMember | undefined } {
+    return { name, process: member };
+  }
+
+  /** Who each running process is. */
+  *names(): Iterable<readonly [pid: number, name: string]> {
+    for (const { member, memberName } of this.seats) {
+      if (member?.hasExited !== false) continue;
+      for (const pid of member.pids) yield [pid, memberName];
+    }
+  }
+
+  /** Something is in the way of the member's process from now on, until the function that is returned is called. */
+  hinder(seat: Seat): () => void {
+    const { member, memberName } = seat;
+    const { onEvent } = this.#options;
+    seat.hindrances++;
+    onEvent({ kind: 'hindered', atMs: performance.now(), member: memberName });
+    return () => {
+      onEvent({ kind: 'free', atMs: performance.now(), member: memberName });
+      if (seat.member === member) seat.hindrances--;
+    };
   }
 
   /** kill -9. */
@@ -156,4 +199,9 @@ export class Fleet {
     for (const { member } of this.seats) member?.signal('SIGKILL');
     await Promise.all(this.seats.flatMap(({ member }) => (member === undefined ? [] : [member.exited])));
   }
+}
+
+/** Of a member's process, by its name. */
+export function languageOf(memberName: string): string {
+  return memberName.slice(0, memberName.lastIndexOf('-'));
 }

@@ -9,6 +9,8 @@ export type GroupEvent =
       readonly kind: 'assigned';
       readonly atMs: number;
       readonly member: string;
+      /** As the coordinator knows it: its id. */
+      readonly memberId: string;
       readonly partition: number;
       readonly offset: number;
     }
@@ -31,14 +33,16 @@ export type GroupEvent =
   | { readonly kind: 'kill' | 'stop' | 'exit'; readonly atMs: number; readonly member: string }
   /** What the group has committed, asked for after everything that members had printed was read. */
   | { readonly kind: 'committed'; readonly atMs: number; readonly partition: number; readonly offset: number }
-  /** Member ids that the coordinator says own the partition, if there is not just one or none. */
+  /** The member ids that the coordinator says own each partition that is owned. It was asked at `askedMs`. */
   | {
       readonly kind: 'owners';
+      readonly askedMs: number;
       readonly atMs: number;
-      readonly partition: number;
-      readonly memberIds: readonly string[];
+      readonly owners: readonly (readonly [partition: number, memberIds: readonly string[]])[];
     }
-  /** A node is killed or stopped from here, and serves again at the end. */
+  /** From here to the end the member's process stands still, or cannot reach whom it should. */
+  | { readonly kind: 'hindered' | 'free'; readonly atMs: number; readonly member: string }
+  /** From here to the end something is wrong with a node or its links. */
   | { readonly kind: 'fault' | 'fault-over'; readonly atMs: number; readonly node: string };
 
 /** What a writer knows of a value in the end. */

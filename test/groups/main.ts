@@ -1,6 +1,6 @@
 /**
  * `npm run groups -- --minutes N --seed S`: members of one group in several languages, while members,
- * gateways and brokers are killed; then everything is healed and the history is judged.
+ * gateways and brokers are killed, paused and cut off; then everything is healed and the history is judged.
  * docs/testing-groups.md says how to read what it prints. Ends with 1 at the first anomaly, keeping data and
  * logs.
  */
@@ -8,7 +8,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { GROUP_FAULT_KINDS, GROUP_FAULTS } from './faults.js';
+import { describe } from '../chaos/plan.js';
+import { canTellOwners } from '../support/socket-owner.js';
+import { GROUP_FAULT_KINDS, GROUP_FAULTS, isOfLink } from './faults.js';
 import type { GroupFaultKind } from './faults.js';
 import { plan, run } from './run.js';
 import { DEFAULT_MEMBERS, KNOWN_MEMBERS } from './stage.js';
@@ -32,7 +34,7 @@ const HELP = `npm run groups -- [options]
   --explain             print the plan of faults and end
 
 faults:
-${GROUP_FAULT_KINDS.map((kind) => `  ${kind.padEnd(22)}${GROUP_FAULTS[kind]}`).join('\n')}
+${GROUP_FAULT_KINDS.map((kind) => `  ${kind.padEnd(26)}${GROUP_FAULTS[kind]}`).join('\n')}
 `;
 
 async function main(): Promise<number> {
@@ -63,12 +65,10 @@ async function main(): Promise<number> {
   const planned = {
     seed: Number(values.seed),
     faultMs: Number(values.minutes) * 60_000,
-    kinds: kindsOf(values.faults),
+    kinds: possible(kindsOf(values.faults)),
   };
   if (values.explain) {
-    for (const { atMs, durationMs, kind } of plan(planned)) {
-      console.log(`${(atMs / 1000).toFixed(1)} s: ${kind} for ${(durationMs / 1000).toFixed(1)} s`);
-    }
+    for (const fault of plan(planned)) console.log(describe(fault));
     return 0;
   }
   const dataDir = emptyDirectory(values['data-dir']);
@@ -85,6 +85,7 @@ async function main(): Promise<number> {
     set: Object.fromEntries(values.set.map((assignment) => assignment.split(/=(.*)/s).slice(0, 2) as [string, string])),
     dataDir,
     logLevel: values['log-level'],
+    isNetworkFaulty: planned.kinds.some(isOfLink),
   });
   if (code === 0 && values['data-dir'] === undefined) rmSync(dataDir, { recursive: true, force: true });
   return code;
@@ -95,6 +96,13 @@ function emptyDirectory(given: string | undefined): string {
   mkdirSync(given, { recursive: true });
   if (readdirSync(given).length > 0) throw new Error(`${given} is not empty: every run founds a cluster of its own`);
   return given;
+}
+
+/** Who dials must be known, or it is not known whose link is to be cut. */
+function possible(kinds: readonly GroupFaultKind[]): readonly GroupFaultKind[] {
+  if (canTellOwners || !kinds.some(isOfLink)) return kinds;
+  console.log('faults of links are left out: they need Linux, where /proc tells which process dials');
+  return kinds.filter((kind) => !isOfLink(kind));
 }
 
 function kindsOf(list: string): readonly GroupFaultKind[] {

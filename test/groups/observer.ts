@@ -53,22 +53,21 @@ export class Observer {
     for (const { topic: name, partition, offset } of offsets) {
       if (name === topic && offset >= 0) onEvent({ kind: 'committed', atMs, partition, offset });
     }
+    const askedMs = performance.now();
     const [description] = await admin.describeGroups([group], { timeoutMs: TIMEOUT_MS });
     if (description === undefined) throw new Error('the group is not described');
-    this.#judgeOwners(description);
+    for (let left = TURNS; left > 0; left--) await turn();
+    this.#tellOfOwners(description, askedMs);
     this.description = description;
     this.asked++;
     return description;
   }
 
-  #judgeOwners({ members }: GroupDescription): void {
+  #tellOfOwners({ members }: GroupDescription, askedMs: number): void {
     const owners = new Map<number, string[]>();
     for (const { memberId, assignment } of members) {
       for (const { partition } of assignment) owners.set(partition, [...(owners.get(partition) ?? []), memberId]);
     }
-    for (const [partition, memberIds] of owners) {
-      if (memberIds.length < 2) continue;
-      this.#options.onEvent({ kind: 'owners', atMs: performance.now(), partition, memberIds });
-    }
+    this.#options.onEvent({ kind: 'owners', askedMs, atMs: performance.now(), owners: [...owners] });
   }
 }

@@ -19,7 +19,7 @@ import { Latencies } from '../chaos/latencies.js';
 import { DEFAULT_MEMBERS } from './stage.js';
 import type { Seat } from './fleet.js';
 import { Gaps } from './gaps.js';
-import { buildMembers, Stage } from './stage.js';
+import { buildMembers, leftOutOf, Stage } from './stage.js';
 import type { StageOptions } from './stage.js';
 
 const ALLOWED_GAP_MS = 200;
@@ -207,7 +207,8 @@ async function main(): Promise<number> {
       'log-level': { type: 'string', default: 'info' },
     },
   });
-  const programs = await buildMembers(values.languages.split(','));
+  const crew = await buildMembers(values.languages.split(','));
+  const { programs } = crew;
   let isGood = true;
   for (const mode of MODES.filter((known) => values.mode.split(',').includes(known))) {
     const dataDir = mkdtempSync(path.join(os.tmpdir(), 'barnabas-rolling-'));
@@ -218,9 +219,11 @@ async function main(): Promise<number> {
       ...{ brokers: 3, controllers: 1, gateways: 2 },
       recordsPerSecond: Number(values.rate),
       languages: values.languages.split(','),
-      ...{ set: SESSION, dataDir, logLevel: values['log-level'] },
+      ...{ set: SESSION, dataDir, logLevel: values['log-level'], isNetworkFaulty: false },
     };
-    console.log(`rolling restart of ${options.members} ${mode} members (${[...programs.keys()].join(', ')})`);
+    console.log(
+      `rolling restart of ${options.members} ${mode} members (${[...programs.keys()].join(', ')}; left out: ${leftOutOf(crew)})`,
+    );
     const stage = await Stage.open(options, programs);
     const rolling = new Rolling(mode, stage);
     try {

@@ -7,6 +7,7 @@ import type { WriteStream } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BarnabasClient } from '@barnabas/client';
+import type { GroupDescription } from '@barnabas/client';
 import { ChaosCluster } from '../chaos/cluster.js';
 import { DirectWriter } from '../chaos/producers.js';
 import { endOffsets } from '../chaos/readers.js';
@@ -14,7 +15,7 @@ import { Recorder } from '../chaos/recorder.js';
 import { example, LANGUAGES, whyNot } from '../support/examples.js';
 import type { Program } from '../support/examples.js';
 import { GroupChecker } from './checker.js';
-import { Fleet } from './fleet.js';
+import { Fleet, languageOf } from './fleet.js';
 import type { GroupEvent, Written } from './history.js';
 import { Observer } from './observer.js';
 
@@ -30,6 +31,8 @@ export interface StageOptions {
   readonly set: Readonly<Record<string, string>>;
   readonly dataDir: string;
   readonly logLevel: string;
+  /** A network lies between the nodes and before the members that can be cut and slowed down. */
+  readonly isNetworkFaulty: boolean;
 }
 
 export const TOPIC = 'shared';
@@ -58,9 +61,18 @@ const SETTLE_MS = 120_000;
 /** Longer than any writer waits for an outcome. */
 const OUTCOMES_MS = 150_000;
 
-/** The programs of the members, by name, as far as their languages are installed. */
-export async function buildMembers(names: readonly string[]): Promise<ReadonlyMap<string, Program>> {
+/** What members can be, here and now. */
+export interface Crew {
+  /** By name. */
+  readonly programs: ReadonlyMap<string, Program>;
+  /** Those that are left out, and why. */
+  readonly leftOut: ReadonlyMap<string, string>;
+}
+
+/** Builds the programs of these names, as far as their languages are installed. */
+export async function buildMembers(names: readonly string[]): Promise<Crew> {
   const programs = new Map<string, Program>();
+  const leftOut = new Map<string, string>();
   for (const name of names) {
     if (name === DIRECT) {
       const member = path.join(__dirname, 'direct-member.js');
@@ -70,10 +82,16 @@ export async function buildMembers(names: readonly string[]): Promise<ReadonlyMa
     const language = LANGUAGES.find((known) => known === name);
     if (language === undefined) throw new Error(`there is no member ${name}: choose from ${KNOWN_MEMBERS.join(', ')}`);
     const problem = whyNot(language);
-    if (problem !== undefined) console.log(`no members of ${name}: ${problem}`);
-    else programs.set(name, await example(language, 'group'));
+    if (problem === undefined) programs.set(name, await example(language, 'group'));
+    else leftOut.set(name, problem);
   }
-  return programs;
+  for (const name of KNOWN_MEMBERS) if (!names.includes(name)) leftOut.set(name, 'not asked for by --languages');
+  return { programs, leftOut };
+}
+
+/** `java (Maven is not installed), rust (not asked for by --languages)`, or `none`. */
+export function leftOutOf({ leftOut }: Crew): string {
+  return [...leftOut].map(([name, why]) => `${name} (${why})`).join(', ') || 'none';
 }
 
 export class Stage {
@@ -90,11 +108,12 @@ export class Stage {
   #writing: Promise<unknown> = Promise.resolve();
   #observing: Promise<void> = Promise.resolve();
   #startedMs = performance.now();
-  records = 0;
+  /** By language. */
+  readonly #records = new Map<string, number>();
 
   private constructor(
     options: StageOptions,
-    parts: { cluster: ChaosCluster; recorder: Recorder; programs: ReadonlyMap<string, Program> },
+    parts: { cluster: ChaosCluster; recorder: Recorder; programs: Crew['programs'] },
   ) {
     const { cluster, recorder, programs } = parts;
     const { dataDir, partitions, recordsPerSecond } = options;
@@ -111,6 +130,7 @@ export class Stage {
       ...{ programs, seats: options.members, bootstrap, group: GROUP, topic: TOPIC, areStatic: options.areStatic },
       ...{ logs: path.join(dataDir, 'logs'), onEvent, onProblem: (text) => this.problem(text) },
     });
+    cluster.others = () => this.fleet.names();
     const writer = { recorder, bootstrap, topic: TOPIC, recordsPerSecond: recordsPerSecond / WRITERS };
     this.#writers = Array.from(
       { length: WRITERS },
@@ -119,7 +139,7 @@ export class Stage {
   }
 
   /** A cluster with a topic; nobody writes or reads yet. */
-  static async open(options: StageOptions, programs: ReadonlyMap<string, Program>): Promise<Stage> {
+  static async open(options: StageOptions, programs: Crew['programs']): Promise<Stage> {
     const { controllers, brokers, gateways, dataDir, partitions } = options;
     mkdirSync(path.join(dataDir, 'logs'), { recursive: true });
     const recorder = new Recorder(partitions);
@@ -128,7 +148,7 @@ export class Stage {
       dataDir,
       set: { ...SETTINGS, ...options.set },
       logLevel: options.logLevel,
-      isDirect: true,
+      isDirect: !options.isNetworkFaulty,
       onUnexpectedExit: (node, how) => recorder.problem(`${node.name} ${how}`),
     });
     const stage = new Stage(options, { cluster, recorder, programs });
@@ -171,7 +191,7 @@ export class Stage {
     clearTimeout(timer);
   }
 
-  /** Every seat is a member, the group is stable, and all partitions are owned in equal shares. */
+  /** Every seat is a member and knows what it owns, the group is stable, and all have equal shares. */
   async settled(when: string): Promise<void> {
     const why = () => {
       const { description } = this.observer;
@@ -181,10 +201,22 @@ export class Stage {
       const total = owned.reduce((sum, count) => sum + count, 0);
       const { members: seats, partitions } = this.#options;
       const isEven = Math.max(...owned) - Math.min(...owned) <= 1;
-      if (state === 'Stable' && members.length === seats && total === partitions && isEven) return undefined;
-      return `${state}, ${members.length} members with ${owned.join('+')} partitions`;
+      const isShared = state === 'Stable' && members.length === seats && total === partitions && isEven;
+      if (!isShared) return `${state}, ${members.length} members with ${owned.join('+')} partitions`;
+      return this.#whoErrs(members);
     };
     await this.until(why, `the group was not stable ${when}`);
+  }
+
+  /** A member that believes to own something else than the coordinator says it does. */
+  #whoErrs(members: GroupDescription['members']): string | undefined {
+    for (const { memberName, memberId, owned } of this.fleet.seats) {
+      const truly = members.find((member) => member.memberId === memberId)?.assignment ?? [];
+      if (truly.length === owned.size && truly.every(({ partition }) => owned.has(partition))) continue;
+      const numbers = truly.map(({ partition }) => partition).join('+');
+      return `${memberName} (${memberId}) says it owns ${[...owned].join('+')}, and it owns ${numbers || 'nothing'}`;
+    }
+    return undefined;
   }
 
   /** Everything that is in the log has been given out, and is committed. */
@@ -217,7 +249,10 @@ export class Stage {
 
   observe(event: GroupEvent): void {
     this.checker.observe(event);
-    if (event.kind === 'record') this.records++;
+    if (event.kind === 'record') {
+      const language = languageOf(event.member);
+      this.#records.set(language, (this.#records.get(language) ?? 0) + 1);
+    }
     this.#history.write(`${JSON.stringify(event)}\n`);
     for (const listener of this.#listeners) listener(event);
   }
@@ -226,6 +261,15 @@ export class Stage {
   listen(listener: (event: GroupEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Given to members. */
+  get records(): number {
+    return [...this.#records.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  recordsOf(language: string): number {
+    return this.#records.get(language) ?? 0;
   }
 
   problem(text: string): void {

@@ -11,6 +11,7 @@ import { createWriteStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Program } from './examples.js';
 import type { NodeExit } from './node-process.js';
+import { processTree, signalAll } from './process-tree.js';
 
 export interface MemberListener {
   onJoined(memberId: string, address: string): void;
@@ -65,13 +66,21 @@ export class GroupMember {
     return this.#child.pid;
   }
 
+  /** Its own, and those of the processes that it has started: a script is not alone. */
+  get pids(): readonly number[] {
+    return processTree(this.pid);
+  }
+
   get hasExited(): boolean {
     return this.#hasExited;
   }
 
-  /** Does nothing to a process that has ended. */
+  /** Does nothing to a process that has ended. What it has started stands still and goes on with it. */
   signal(signal: NodeJS.Signals): void {
-    if (!this.#hasExited) this.#child.kill(signal);
+    if (this.#hasExited) return;
+    const isForAll = signal === 'SIGSTOP' || signal === 'SIGCONT';
+    if (isForAll) signalAll(this.pids.slice(1), signal);
+    this.#child.kill(signal);
   }
 
   #read(line: string): void {
