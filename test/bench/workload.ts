@@ -35,6 +35,12 @@ export interface Flow {
   readonly clientCores: number | undefined;
 }
 
+/** For a note. */
+export const coresOf = ({ serverCores, clientCores }: Flow): string =>
+  serverCores === undefined || clientCores === undefined
+    ? ''
+    : `, server ${serverCores.toFixed(2)} cores, client ${clientCores.toFixed(2)}`;
+
 export interface Produced extends Flow {
   readonly topic: string;
 }
