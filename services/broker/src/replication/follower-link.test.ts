@@ -223,6 +223,22 @@ describe('a stream to a leader', () => {
     expect(world.leaders).toHaveLength(1);
   });
 
+  it('is opened once when it ended while nobody knew where the leader is', () => {
+    world.asked();
+    world.isKnown = false;
+    // As the core does, in the same turn: an attempt that fails at once, and has its pause before the end is over.
+    world.onUnlinked = () => world.link.attach(world.partition);
+    world.leader.listener?.onClose(undefined);
+    world.time.advance(100);
+    world.isKnown = true;
+    for (let ms = 0; ms < TIMEOUT_MS / 2; ms += 10) {
+      world.time.advance(10);
+      if (world.leader.heard.length === 1) world.leader.hello();
+    }
+    expect(world.leaders).toHaveLength(2);
+    expect(world.told).toEqual(['linked', 'unlinked 1', 'linked']);
+  });
+
   it('breaks off with a leader that is another broker, or says what makes no sense', () => {
     world.link.attach(world.partition);
     world.leader.say({ $case: 'hello', hello: { leaderId: 3, leaderBrokerEpoch: 5 } });

@@ -202,7 +202,9 @@ export class FollowerLink {
     if (wasReady) this.#failures = 0;
     this.#note(error);
     for (const [handle, { partition }] of this.#takeAsked()) this.options.driver.unlinked(partition, handle);
-    if (!this.isIdle && !this.#stopped && this.#open === undefined) this.#retryLater();
+    // Who was unlinked wants to be followed anew, in the same turn: there may be a stream, or a pause, again.
+    const isOver = this.#open === undefined && this.#timer === undefined;
+    if (!this.isIdle && !this.#stopped && isOver) this.#retryLater();
   }
 
   #breakOff(error: BarnabasError): void {
