@@ -33,7 +33,7 @@ export class FollowerSide implements ReplicationPort {
   detach(partition: ReplicaPartition, leader: number): void {
     const link = this.#links.get(leader);
     link?.detach(partition);
-    if (link?.isIdle === true) this.#links.delete(leader);
+    if (link?.partitions === 0) this.#links.delete(leader);
   }
 
   ask(partition: ReplicaPartition, handle: number, question: Question): void {
