@@ -65,6 +65,8 @@ export class LogWriter {
   #flushes: Flush[] = [];
   #drained: Deferred<void> | undefined;
   #failure: Error | undefined;
+  /** Somebody else changes what the disk has. */
+  #isHeld = false;
 
   constructor(
     private readonly options: LogWriterOptions,
@@ -141,13 +143,20 @@ export class LogWriter {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** The log ends elsewhere now, and the disk has all of it. Only while idle. */
-  reset(endOffset: number): void {
-    assert(this.#running === undefined, 'the writer is idle when the log is truncated');
-    this.#cancelTimer();
-    this.#unsyncedRecords = 0;
-    this.#stableEndOffset = endOffset;
-    this.#recoveryPoint = endOffset;
+  /**
+   * Runs `change` while nothing is on its way; what falls due meanwhile, a flush by time above all, waits.
+   * `change` resolves to where the log ends then, and the disk has all of it.
+   */
+  async whileIdle(change: () => Promise<number>): Promise<void> {
+    await this.whenIdle();
+    assert(!this.#isHeld, 'a log is changed in one way at a time');
+    this.#isHeld = true;
+    try {
+      this.#reset(await change());
+    } finally {
+      this.#isHeld = false;
+      this.#startIfDue();
+    }
   }
 
   /** Rejects everything that waits, now and later. */
@@ -161,6 +170,15 @@ export class LogWriter {
     this.#unstableBytes = 0;
   }
 
+  #reset(endOffset: number): void {
+    this.#cancelTimer();
+    this.#unsyncedRecords = 0;
+    this.#stableEndOffset = endOffset;
+    this.#recoveryPoint = endOffset;
+    // What was to be synced is, or is no more.
+    for (const flush of this.#flushes.splice(0)) flush.done.resolve();
+  }
+
   #flushTo(endOffset: number): Promise<void> {
     const flush = { endOffset, done: deferred<void>() };
     this.#flushes.push(flush);
@@ -169,12 +187,16 @@ export class LogWriter {
   }
 
   #start(): void {
-    if (this.#failure !== undefined || this.#running !== undefined) return;
+    if (this.#failure !== undefined || this.#running !== undefined || this.#isHeld) return;
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
       // What was enqueued between the loop's last look and now.
-      if (this.#queue.length > 0 || this.#flushes.length > 0) this.#start();
+      this.#startIfDue();
     });
+  }
+
+  #startIfDue(): void {
+    if (this.#queue.length > 0 || this.#flushes.length > 0) this.#start();
   }
 
   async #run(): Promise<void> {

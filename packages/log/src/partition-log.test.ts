@@ -542,6 +542,28 @@ describe('looking up', () => {
 });
 
 describe('truncation', () => {
+  it('lets a flush that falls due meanwhile wait, by time or because somebody asks', async () => {
+    const log = await world.open({ flushMessages: UNLIMITED, flushMs: 100 });
+    for (const value of ['a', 'b', 'c']) await world.append(log, [value]).stable;
+    const release = world.store().stallWrites();
+    const truncated = log.truncateTo(1);
+    await turn();
+    // What has been taken away is on the disk; what would be synced now would not be for a long time.
+    release();
+    const releaseFlushes = world.store().stallWrites();
+    world.time.advance(100);
+    const flushed = log.flush();
+    await truncated;
+    releaseFlushes();
+    await flushed;
+    expect([log.logEndOffset, log.stableEndOffset, log.recoveryPoint]).toEqual([1, 1, 1]);
+    await world.append(log, ['d']).stable;
+    await log.flush();
+    expect(log.recoveryPoint).toBe(2);
+    world.crash();
+    expect(await readAll(await world.open())).toEqual(['a', 'd']);
+  });
+
   it('drops whole batches, their epochs and their bytes, durably', async () => {
     let log = await world.open({ segmentBytes: 300 });
     for (let index = 0; index < 20; index++) world.append(log, [`${index}a`, `${index}b`], { leaderEpoch: index >> 2 });

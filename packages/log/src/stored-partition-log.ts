@@ -422,19 +422,20 @@ export class StoredPartitionLog implements PartitionLog {
   /** Changes what the database holds, then recovers the state from it: nothing of the old state survives by accident. */
   #reshape(change: (store: KeyValueStore) => Promise<void>, newStart?: number): Promise<void> {
     return this.#maintain(async () => {
-      await this.#writer.whenIdle();
-      this.#health.mustBeUsable();
-      const endBefore = this.logEndOffset;
-      await this.#reader.changing(async () => {
-        const recovered = await this.environment.store.use(async (store) => {
-          await change(store);
-          const now = this.environment.clock.now();
-          return recover(store, { logStartOffset: newStart ?? this.logStartOffset, now });
+      await this.#writer.whileIdle(async () => {
+        this.#health.mustBeUsable();
+        const endBefore = this.logEndOffset;
+        await this.#reader.changing(async () => {
+          const recovered = await this.environment.store.use(async (store) => {
+            await change(store);
+            const now = this.environment.clock.now();
+            return recover(store, { logStartOffset: newStart ?? this.logStartOffset, now });
+          });
+          assert(this.logEndOffset === endBefore, 'nothing is appended while a log is truncated');
+          this.#state = recovered.state;
         });
-        assert(this.logEndOffset === endBefore, 'nothing is appended while a log is truncated');
-        this.#state = recovered.state;
+        return this.logEndOffset;
       });
-      this.#writer.reset(this.logEndOffset);
       this.#highWatermark = Math.min(this.#highWatermark, this.logEndOffset);
       if (newStart !== undefined) await this.#persistLogStart();
     });
