@@ -82,10 +82,26 @@ test.each([
 
 test('no such partition is no failure', async () => {
   expect(await cli.run(['topics', 'describe', 'good', '--under-replicated'])).toEqual({
-    ...{ code: 0, out: '', err: 'no partition is like that\n' },
+    ...{ code: 0, out: '', err: 'no partition is under-replicated\n' },
     bytes: Buffer.alloc(0),
   });
+  expect((await cli.run(['topics', 'describe', 'good', '--unavailable', '--under-min-isr'])).err).toBe(
+    'no partition is without a leader or below min.insync.replicas\n',
+  );
   expect(await cli.json(['topics', 'describe', 'good', '--unavailable'])).toEqual([]);
+});
+
+test('what needs a look is looked for in topics of the cluster’s own too', async () => {
+  const own = new FakeClusterCli({ brokers: 2, topics: { t: 1, __consumer_offsets: 1 } });
+  try {
+    own.place('__consumer_offsets', 0, [1, 2], [1]);
+    expect((await own.run(['topics', 'describe'])).out).toMatch(/^t: 1 partition/);
+    expect((await own.run(['topics', 'describe', '--under-replicated'])).out).toMatch(
+      /^__consumer_offsets: 1 partition/,
+    );
+  } finally {
+    own.close();
+  }
 });
 
 describe('create', () => {
@@ -102,7 +118,7 @@ describe('create', () => {
   });
 
   test.each([
-    [['--replica-assignment', '1:1'], 'Must be brokers for each partition, as in 1:2,2:3.'],
+    [['--replica-assignment', '1:1'], 'Must be brokers for each partition, as in 1:2,2:3; see'],
     [['--replica-assignment', '1:x'], 'Must be brokers for each partition'],
     [['--replica-assignment', '1:2', '-p', '3'], 'cannot be used with option'],
   ])('%j is refused', async (flags, message) => {

@@ -17,14 +17,17 @@ interface DescribeFlags {
 export const describeTopics: Action<DescribeFlags> = async (context, names, flags) => {
   const described = await context.withClient(async (client) => {
     const admin = client.admin();
-    const topics = names.length === 0 ? await admin.listTopics() : await admin.describeTopics(names);
+    // Of what needs a look, topics of the cluster's own are no exception: groups stand still without theirs.
+    const topics =
+      names.length === 0 ? await admin.listTopics({ internal: hasFilter(flags) }) : await admin.describeTopics(names);
     return Promise.all((await chosen(admin, topics, flags)).map((topic) => withReplicas(admin, topic)));
   });
   if (context.json) {
     context.output.json(described);
     return undefined;
   }
-  if (described.length === 0) context.note(hasFilter(flags) ? 'no partition is like that' : 'there are no topics');
+  if (described.length === 0)
+    context.note(hasFilter(flags) ? `no partition is ${filterText(flags)}` : 'there are no topics');
   described.forEach((topic, index) => {
     if (index > 0) context.output.line('');
     context.output.line(`${topic.name}: ${count(topic.partitions.length, 'partition')}, topic id ${topic.topicId}`);
@@ -38,6 +41,16 @@ export const describeTopics: Action<DescribeFlags> = async (context, names, flag
 
 function hasFilter({ underReplicated, unavailable, underMinIsr, atMinIsr }: DescribeFlags): boolean {
   return [underReplicated, unavailable, underMinIsr, atMinIsr].includes(true);
+}
+
+function filterText({ underReplicated, unavailable, underMinIsr, atMinIsr }: DescribeFlags): string {
+  const texts = [
+    underReplicated === true && 'under-replicated',
+    unavailable === true && 'without a leader',
+    underMinIsr === true && 'below min.insync.replicas',
+    atMinIsr === true && 'at min.insync.replicas',
+  ];
+  return texts.filter((text) => text !== false).join(' or ');
 }
 
 /** The partitions that one of the flags names, and the topics that have such; everything if there is none. */

@@ -401,7 +401,7 @@ function toTopic(name: string, { id, partitions }: FakeTopic, sets: FakeReplicaS
   return {
     name,
     topicId: id,
-    internal: false,
+    internal: name.startsWith('__'),
     partitions: partitions.map((one) => {
       const { partition, leader, leaderEpoch } = one;
       const { replicas, isr, eligibleLeaderReplicas } = sets.of(one);
