@@ -8,6 +8,7 @@ import type { Admin, OffsetQuestion } from '@barnabas/client';
 import type { Action, CommandContext } from '../command-context.js';
 import { CliError, EXIT_FAILED, EXIT_OK, UsageError, hasCode } from '../errors.js';
 import { formatOffsets, parseOffsets } from '../groups/reset-file.js';
+import type { FileOffset } from '../groups/reset-file.js';
 import { planOffset } from '../groups/reset-plan.js';
 import type { PartitionFacts, PlannedOffset, Reset } from '../groups/reset-plan.js';
 import { partitionsOf } from '../groups/topic-selection.js';
@@ -49,8 +50,13 @@ export const resetOffsets: Action<ResetFlags> = async (context, args, flags) => 
   return context.withClient(async (client) => {
     const admin = client.admin();
     const ids = await namedGroups(admin, args, flags);
-    const file =
-      flags.fromFile === undefined ? undefined : parseOffsets(await read(context, flags.fromFile), flags.fromFile);
+    const file = flags.fromFile === undefined ? undefined : await fileOffsets(context, flags.fromFile);
+    // A mistake in the file is said at once; asked for its offset, the cluster would be waited for.
+    if (file !== undefined)
+      await partitionsOf(
+        admin,
+        file.map(({ topic, partition }) => ({ topic, partitions: [partition] })),
+      );
     const strange = file?.find(({ groupId }) => (groupId === undefined ? ids.length > 1 : !ids.includes(groupId)));
     if (strange !== undefined) {
       const problem =
@@ -209,11 +215,12 @@ function show(context: CommandContext, plans: readonly GroupPlan[], flags: Reset
   }
 }
 
-async function read(context: CommandContext, file: string): Promise<string> {
-  if (file === '-') return readStream(context.terminal.stdin);
+async function fileOffsets(context: CommandContext, file: string): Promise<readonly FileOffset[]> {
+  if (file === '-') return parseOffsets(await readStream(context.terminal.stdin), 'standard input');
   try {
-    return await readFile(file, 'utf8');
+    return parseOffsets(await readFile(file, 'utf8'), file);
   } catch (error) {
+    if (error instanceof CliError) throw error;
     const { code = 'failed' } = error as NodeJS.ErrnoException;
     throw new CliError(
       `cannot read the offsets ${file} (${code}): make such a file with "barnabas groups reset-offsets … --export"`,

@@ -28,7 +28,7 @@ export const watchGroups: Action<WatchFlags> = async (context, args, flags) => {
     const view = context.terminal.stdoutIsTerminal && !context.json ? screenView(context) : lineView(context);
     for (let looks = 1; ; looks++) {
       // Whoever wants to end does not wait for an answer, which may be a minute away.
-      const groups = await Promise.race([look(context, admin, args, flags, looks === 1), ended(stop)]);
+      const groups = await unlessEnded(look(context, admin, args, flags, looks === 1), stop);
       if (groups !== undefined) view(groups);
       context.output.push();
       if (stop.aborted || looks === flags.looks) return;
@@ -60,12 +60,19 @@ async function look(
   }
 }
 
-/** Undefined once the signal is given. */
-function ended(stop: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (stop.aborted) resolve(undefined);
-    else stop.addEventListener('abort', () => resolve(undefined), { once: true });
+/** Undefined once the signal is given. Leaves nothing behind: a watch may go on for weeks. */
+async function unlessEnded<T>(work: Promise<T>, stop: AbortSignal): Promise<T | undefined> {
+  let end = (): void => {};
+  const ended = new Promise<undefined>((resolve) => {
+    end = () => resolve(undefined);
   });
+  stop.addEventListener('abort', end);
+  if (stop.aborted) end();
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    stop.removeEventListener('abort', end);
+  }
 }
 
 type View = (groups: readonly GroupLag[]) => void;

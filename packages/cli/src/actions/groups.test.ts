@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -55,7 +56,8 @@ function join(groupId = 'g'): void {
 
 describe('list', () => {
   test('groups by id, and of some states', async () => {
-    expect(await groups('list')).toMatchObject({ code: 0, out: '', err: 'there are no such groups\n' });
+    expect(await groups('list')).toMatchObject({ code: 0, out: '', err: 'there are no groups\n' });
+    expect((await groups('list', '--state', 'Stable,Empty')).err).toBe('no group is Stable or Empty\n');
     await commit({ 'clicks/0': 1 });
     await commit({ 'clicks/0': 1 }, 'a');
     join('a');
@@ -163,6 +165,7 @@ describe('delete', () => {
     expect((await groups('delete-offsets', 'g', '-t', 'orders')).err).toContain('has committed nothing of these');
     join();
     expect((await groups('delete-offsets', 'g', '-t', 'clicks')).err).toContain('[GROUP_SUBSCRIBED_TO_TOPIC]');
+    expect((await groups('delete-offsets', 'none', '-t', 'clicks')).err).toContain('[GROUP_ID_NOT_FOUND]');
     expect((await groups('delete-offsets', 'g', '-t', 'clicks:7')).err).toContain('choose from 0 to 1');
     for (const topic of ['clicks:x', ':1', 'a:1:2', 'clicks:']) {
       expect((await groups('delete-offsets', 'g', '-t', topic)).code).toBe(2);
@@ -242,6 +245,21 @@ describe('reset-offsets', () => {
     expect((await reset('--from-file', path.join(directory, 'none'))).err).toContain('(ENOENT)');
   });
 
+  test.each([
+    ['none,0,1', 'topic none does not exist'],
+    ['clicks,7,1', 'topic clicks has no partition 7: choose from 0 to 1'],
+    ['clicks,0,-1', 'standard input has no offsets that can be read: line 1 is "clicks,0,-1"'],
+    ['', 'standard input has no offsets that can be read: it is empty'],
+  ])('a file with %j is refused before anything is asked of leaders', async (line, message) => {
+    cli.cluster.intercept(({ method }) => {
+      if (method === 'ListOffsets') throw new Error('asked');
+      return undefined;
+    });
+    const argv = ['groups', 'reset-offsets', 'g', '--from-file', '-', '--execute'];
+    const { code, out, err } = await cli.run(argv, { stdin: [Buffer.from(line)] });
+    expect([code, out, err]).toEqual([1, '', expect.stringContaining(message)]);
+  });
+
   test('makes a group that is not there, and shifts nothing that is not committed', async () => {
     expect((await reset('-t', 'clicks', '--to-earliest', '--execute')).code).toBe(0);
     expect([committed('clicks', 0), committed('clicks', 1)]).toEqual([0, 0]);
@@ -305,6 +323,15 @@ describe('watch', () => {
     const lines = out.trim().split('\n');
     expect(lines).toHaveLength(2);
     for (const one of lines) expect(one).toMatch(line);
+  });
+
+  test('holds on to nothing, however often it looks', async () => {
+    await commit({ 'clicks/0': 1 });
+    const any = jest.spyOn(AbortSignal, 'any');
+    expect((await groups('watch', 'g', '--interval-ms', '1', '--looks', '12')).code).toBe(0);
+    const signals = any.mock.results.map(({ value }) => value as AbortSignal);
+    any.mockRestore();
+    expect(Math.max(...signals.map((signal) => getEventListeners(signal, 'abort').length))).toBe(0);
   });
 
   test('JSON, a line for each', async () => {

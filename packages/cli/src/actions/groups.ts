@@ -17,7 +17,8 @@ export const listGroups: Action<ListFlags> = async (context, _args, { state }) =
   const options = state === undefined ? {} : { states: state };
   const groups = await context.withClient((client) => client.admin().listGroups(options));
   if (context.json) context.output.json(groups);
-  else if (groups.length === 0) context.note('there are no such groups');
+  else if (groups.length === 0)
+    context.note(state === undefined ? 'there are no groups' : `no group is ${state.join(' or ')}`);
   else {
     const rows = groups.map(({ groupId, state: stands, members, coordinatorId }) => [
       ...[groupId, stands, String(members), String(coordinatorId)],
@@ -140,6 +141,8 @@ export const deleteOffsets: Action<DeleteOffsetsFlags> = async (context, [groupI
     const partitions = await partitionsOf(admin, topic);
     const committed = await admin.listGroupOffsets(groupId, { partitions });
     const there = committed.filter(({ offset }) => offset >= 0);
+    // A group that does not exist has committed nothing either, and describing it says so.
+    if (there.length === 0) await admin.describeGroups([groupId]);
     if (there.length === 0)
       throw new CliError(`group ${groupId} has committed nothing of these: see "barnabas groups describe ${groupId}"`);
     await admin.deleteGroupOffsets(groupId, there);
