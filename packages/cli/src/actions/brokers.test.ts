@@ -61,6 +61,15 @@ test('decommission ends when the broker is empty; unregister when it is stopped 
   expect((await cli.run(['brokers', 'unregister', '3'])).err).toContain('[BROKER_ID_NOT_REGISTERED]');
 });
 
+test('partitions of a topic that cannot leave for one reason are one line', async () => {
+  cli.cluster.replicas.stuck.push({ topic: 't', partition: 1 }, { topic: 't', partition: 0 });
+  const { out } = await cli.run(['brokers', 'decommission', '1']);
+  expect(out).toBe(
+    't: partitions 0-1 cannot leave: no other broker may take it [INVALID_REPLICATION_FACTOR]\n' +
+      'broker 1 still holds 2 partitions\n',
+  );
+});
+
 test('decommission is taken back, begun without waiting, and interrupted', async () => {
   const begun = await cli.run(['brokers', 'decommission', '2', '--no-wait']);
   expect(begun).toMatchObject({ code: 0, out: 'broker 2 still holds 1 partition\n' });
@@ -122,6 +131,18 @@ describe('leader-election', () => {
     const argv = ['leader-election', '-t', 't', '--partition', '1', '--type'];
     expect((await cli.run([...argv, 'preferred'])).err).toContain('[PREFERRED_LEADER_NOT_AVAILABLE]');
     expect((await cli.run([...argv, 'unclean'])).out).toMatch(/t +1 +3\n$/);
+  });
+
+  test('who could be elected is shown where others could not, and one reason is said once', async () => {
+    cli.place('t', 0, [1, 2]);
+    cli.place('t', 1, [2, 3]);
+    cli.cluster.moveLeader('t', 0, 2);
+    cli.cluster.moveLeader('t', 1, 3);
+    cli.cluster.stopBroker(1);
+    const some = await cli.run(['leader-election', '--type', 'preferred', '--all']);
+    expect(some.out).toMatch(/^TOPIC +PARTITION +LEADER\nt +1 +2\n$/);
+    expect([some.code, some.err]).toEqual([1, expect.stringContaining('[PREFERRED_LEADER_NOT_AVAILABLE]')]);
+    expect(some.err).toContain('1 of 2 failed');
   });
 
   test.each([

@@ -2,7 +2,7 @@
 import type { Admin, Decommission } from '@barnabas/client';
 import type { Action } from '../command-context.js';
 import { CliError, EXIT_FAILED, EXIT_OK } from '../errors.js';
-import { count } from '../text/quantities.js';
+import { count, formatRanges } from '../text/quantities.js';
 import { waitUntilDone } from './wait.js';
 import type { Looked } from './wait.js';
 
@@ -37,8 +37,10 @@ export const decommission: Action<DecommissionFlags> = async (context, [id = '']
       context.output.json({ brokerId, remainingPartitions: state.remainingPartitions, stuck });
       return isDone(state) || !flags.wait ? EXIT_OK : EXIT_FAILED;
     }
-    for (const { topic, partition, error } of stuck) {
-      context.output.line(`${topic}-${partition} cannot leave: ${error.message} [${error.code}]`);
+    for (const { topic, partitions, error } of byReason(stuck)) {
+      const [only, ...others] = partitions;
+      const which = others.length === 0 ? `${topic}-${only}` : `${topic}: partitions ${formatRanges(partitions)}`;
+      context.output.line(`${which} cannot leave: ${error.message} [${error.code}]`);
     }
     if (isDone(state)) {
       context.output.line(`broker ${brokerId} is empty`);
@@ -52,6 +54,24 @@ export const decommission: Action<DecommissionFlags> = async (context, [id = '']
     );
   });
 };
+
+interface Stuck {
+  readonly topic: string;
+  readonly partition: number;
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+/** Partitions of a topic that cannot leave for the same reason: one line for them all. */
+function byReason(stuck: readonly Stuck[]) {
+  const found = new Map<string, { topic: string; partitions: number[]; error: Stuck['error'] }>();
+  for (const { topic, partition, error } of stuck) {
+    const key = JSON.stringify([topic, error]);
+    const one = found.get(key) ?? { topic, partitions: [], error };
+    one.partitions.push(partition);
+    found.set(key, one);
+  }
+  return [...found.values()];
+}
 
 /** Asking again changes nothing, and tells what is left. Over when nothing is left, or only what cannot leave. */
 function looker(admin: Admin, brokerId: number): () => Promise<Looked<Decommission>> {

@@ -1,5 +1,6 @@
 /** `barnabas leader-election`. */
-import type { ElectionType, TopicSelection } from '@barnabas/client';
+import { PartialFailureError } from '@barnabas/client';
+import type { ElectedLeader, ElectionType, TopicSelection } from '@barnabas/client';
 import type { Action } from '../command-context.js';
 import { UsageError } from '../errors.js';
 import { formatTable } from '../terminal/table.js';
@@ -15,18 +16,17 @@ interface ElectionFlags {
 export const electLeaders: Action<ElectionFlags> = async (context, _args, flags) => {
   const { type } = flags;
   const topics = selectionOf(flags);
-  const results = await context.withClient((client) =>
-    client.admin().electLeaders(type, topics === undefined ? {} : { topics }),
+  const { results, failure } = await context.withClient((client) =>
+    outcomeOf(client.admin().electLeaders(type, topics === undefined ? {} : { topics })),
   );
-  if (context.json) {
-    context.output.json(results);
-    return undefined;
-  }
   const elected = results.filter((result) => result.elected);
-  if (elected.length > 0) {
+  if (context.json) context.output.json(results);
+  else if (elected.length > 0) {
     const rows = elected.map(({ topic, partition, leader }) => [topic, String(partition), String(leader)]);
     context.output.line(formatTable(['topic', 'partition', 'leader'], rows));
   }
+  if (failure !== undefined) throw failure;
+  if (context.json) return undefined;
   const rest = results.length - elected.length;
   context.note(
     elected.length === 0
@@ -35,6 +35,17 @@ export const electLeaders: Action<ElectionFlags> = async (context, _args, flags)
   );
   return undefined;
 };
+
+/** Where some failed, the others have been elected all the same, and are shown. */
+async function outcomeOf(election: Promise<readonly ElectedLeader[]>) {
+  try {
+    return { results: await election, failure: undefined };
+  } catch (error) {
+    if (!(error instanceof PartialFailureError)) throw error;
+    const results = error.results as readonly (ElectedLeader | Error)[];
+    return { results: results.filter((one): one is ElectedLeader => !(one instanceof Error)), failure: error };
+  }
+}
 
 /** Undefined: all partitions of the cluster. */
 function selectionOf({ topic, partition, all }: ElectionFlags): readonly TopicSelection[] | undefined {

@@ -1,4 +1,4 @@
-import type { BarnabasError } from '@barnabas/protocol';
+import { BarnabasError } from '@barnabas/protocol';
 import { fakeController, Harness, onMethod, times } from '../testing/index.js';
 import type { HarnessOptions } from '../testing/index.js';
 import type { Admin } from './admin.js';
@@ -61,6 +61,16 @@ test('one failure is thrown as it is; among several it stands for all and tells 
   expect(failure.errorName).toBe('TOPIC_ALREADY_EXISTS');
   expect(failure.message).toContain('1 of 2 failed');
   expect((failure as PartialFailureError<unknown>).results[0]).toMatchObject({ name: 'fresh' });
+});
+
+test('what failed for one reason is said once', () => {
+  const failure = (text: string) => new BarnabasError('PREFERRED_LEADER_NOT_AVAILABLE', text);
+  const first = failure('wait');
+  const many = new PartialFailureError(first, [first, 'fine', failure('wait'), failure('other')]);
+  const of = 'PREFERRED_LEADER_NOT_AVAILABLE: ';
+  expect(many.message).toBe(`3 of 4 failed. ${of}wait (2 times); ${of}other`);
+  const different = Array.from({ length: 8 }, (_, index) => failure(`reason ${index}`));
+  expect(new PartialFailureError(first, different).message).toMatch(/reason 4; and 3 more$/);
 });
 
 test('configurations are described and altered', async () => {

@@ -11,10 +11,24 @@ export class PartialFailureError<T> extends BarnabasError {
 
   constructor(first: BarnabasError, results: readonly (T | BarnabasError)[]) {
     const failures = results.filter((result) => result instanceof BarnabasError);
-    const texts = failures.map(({ errorName, message }) => `${errorName}: ${message}`);
-    super(first.errorName, `${failures.length} of ${results.length} failed. ${texts.join('; ')}`, first.facts);
+    super(first.errorName, `${failures.length} of ${results.length} failed. ${textOf(failures)}`, first.facts);
     this.results = results;
   }
+}
+
+/** Different failures told apart in a message; what became of each is in `results`. */
+const MOST_TEXTS = 5;
+
+/** A thousand partitions of a broker that is down fail for one reason: it is said once. */
+function textOf(failures: readonly BarnabasError[]): string {
+  const times = new Map<string, number>();
+  for (const { errorName, message } of failures) {
+    const text = `${errorName}: ${message}`;
+    times.set(text, (times.get(text) ?? 0) + 1);
+  }
+  const texts = [...times].map(([text, n]) => (n === 1 ? text : `${text} (${n} times)`));
+  const rest = texts.length - MOST_TEXTS;
+  return texts.slice(0, MOST_TEXTS).join('; ') + (rest > 0 ? `; and ${rest} more` : '');
 }
 
 /** The results if all succeeded; throws the failure of a single one as it is. */

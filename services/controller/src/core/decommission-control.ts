@@ -135,7 +135,7 @@ function leavingOf(partition: PartitionImage, brokerId: number, { standings }: P
 function nowhere(brokerId: number, target: readonly number[]): BarnabasError {
   return new BarnabasError(
     'INVALID_REPLICA_ASSIGNMENT',
-    `no other broker may take the replica on broker ${brokerId}: beside brokers ${target.join(', ')} none serves that is not being decommissioned: add a broker, or lower the replication factor`,
+    `no other broker may take the replica on broker ${brokerId}: beside brokers ${[...target].sort((a, b) => a - b).join(', ')} none serves that is not being decommissioned: add a broker, or lower the replication factor`,
   );
 }
 
