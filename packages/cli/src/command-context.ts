@@ -5,6 +5,12 @@ import type { Terminal } from './terminal/terminal.js';
 
 export type Connect = (options: ClientOptions) => BarnabasClient;
 
+export interface WithClientOptions {
+  readonly bootstrap?: readonly string[];
+  /** Tell the person what the client warns of: for commands that go on while things break. */
+  readonly warnings?: boolean;
+}
+
 export interface CommandContext {
   readonly terminal: Terminal;
   readonly output: ByteOutput;
@@ -12,7 +18,7 @@ export interface CommandContext {
   readonly json: boolean;
   readonly bootstrap: readonly string[];
   /** Runs `use` with a client and closes the client whatever happens. */
-  withClient<T>(use: (client: BarnabasClient) => Promise<T>, bootstrap?: readonly string[]): Promise<T>;
+  withClient<T>(use: (client: BarnabasClient) => Promise<T>, options?: WithClientOptions): Promise<T>;
   /** A line for the person beside the output, on standard error. */
   note(text: string): void;
 }

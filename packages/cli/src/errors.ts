@@ -45,7 +45,14 @@ const REPHRASED: Partial<Record<ErrorName, Rephrase>> = {
   NETWORK_EXCEPTION: unreachable,
   BROKER_NOT_AVAILABLE: unreachable,
   UNKNOWN_TOPIC_OR_PARTITION: (message) =>
-    `${problemOf(message)}: see "barnabas topics list", or create it with "barnabas topics create NAME"`,
+    /\bpartition \d/.test(message)
+      ? `${problemOf(message)}: see "barnabas topics describe NAME"`
+      : `${problemOf(message)}: see "barnabas topics list", or create it with "barnabas topics create NAME"`,
+  LEADER_NOT_AVAILABLE: (message) =>
+    `${problemOf(message)}: see "barnabas topics describe --unavailable", and start the brokers that it needs`,
+  BROKER_ID_NOT_REGISTERED: (message) => `${problemOf(message)}: see "barnabas brokers list"`,
+  INVALID_REPLICA_ASSIGNMENT: (message) =>
+    message.endsWith('is not registered') ? `${message}: see "barnabas brokers list"` : message,
   GROUP_ID_NOT_FOUND: (message) => `${problemOf(message)}: see "barnabas groups list"`,
   TOPIC_ALREADY_EXISTS: (message) => `${problemOf(message)}: choose another name, or add --if-not-exists`,
 };

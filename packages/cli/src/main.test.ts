@@ -45,14 +45,19 @@ describe('usage', () => {
     [['consum'], 'unknown command \'consum\' (Did you mean consume?); see "barnabas --help"'],
     [['topics', 'creat'], 'unknown command \'creat\' (Did you mean create?); see "barnabas topics --help"'],
     [['produce', 't', '--aks', '1'], 'unknown option \'--aks\' (Did you mean --acks?); see "barnabas produce --help"'],
-    [['produce', 't', '--acks', '2'], 'Must be all, 1 or 0.'],
-    [['produce', 't', '--compression', 'rar'], 'Allowed choices are none, gzip, snappy, lz4, zstd.'],
+    [['produce', 't', '--acks', '2'], 'Must be all, 1 or 0; see'],
+    [['produce', 't', '--compression', 'rar'], 'Allowed choices are none, gzip, snappy, lz4, zstd; see'],
     [['produce', 't', '--partition', '-1'], 'Must be a whole number from 0'],
     [['produce'], "missing required argument 'topic'"],
-    [['consume', 't', '--offset', '1.5'], 'Must be a whole number, at least 0.'],
+    [['consume', 't', '--offset', '1.5'], 'Must be a whole number, at least 0; see'],
+    [['consume', 't', '--offset', '1e3'], 'Must be a whole number, at least 0; see'],
+    [['consume', 't', '--offset', '99999999999999999999'], 'Must be a whole number, at most 9007199254740991; see'],
+    [['groups', 'reset-offsets', 'g', '--shift-by', 'x'], 'Must be a whole number; see'],
+    [['consume', 't', '--group', ''], 'Must have 1 to 255 characters; see'],
+    [['consume', 't', '--group', 'g'.repeat(256)], 'Must have 1 to 255 characters; see'],
     [['consume', 't', '--offset', '1', '--from-beginning'], 'cannot be used with option'],
     [['topics', 'list', '--bootstrap', 'nonsense'], 'Must be host:port'],
-    [['topics', 'create', 't', '--config', 'retention.ms'], 'Must be key=value.'],
+    [['topics', 'create', 't', '--config', 'retention.ms'], 'Must be key=value; see'],
     [['configs', 'describe'], 'of what? Give --topic NAME or --broker ID'],
     [['configs', 'alter', '--topic', 't'], 'nothing to alter: give --set'],
     [['topics', 'alter', 't'], 'nothing to alter: give --partitions'],
@@ -65,6 +70,15 @@ describe('usage', () => {
     expect(err).toMatch(/^barnabas: [^\n]+\n$/);
     expect([code, out]).toEqual([2, '']);
   });
+
+  test.each([[['consum']], [['consume', 't', '--offset', '-1']], [['produce']], [['consume', 't', '--format', '%y']]])(
+    '%j is refused in JSON with --json',
+    async (argv) => {
+      const { code, out, err } = await run([...argv, '--json']);
+      expect(JSON.parse(err)).toMatchObject({ error: { code: null, message: expect.stringMatching(/\w/) as string } });
+      expect([code, out]).toEqual([2, '']);
+    },
+  );
 });
 
 describe('a cluster that is not there', () => {

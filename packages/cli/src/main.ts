@@ -17,6 +17,8 @@ import { processTerminal } from './terminal/terminal.js';
 import type { Terminal } from './terminal/terminal.js';
 import { VERSION } from './version.js';
 
+const HOLD_MS = 2 ** 30;
+
 export interface MainDependencies {
   readonly terminal?: Terminal;
   /** Makes clients; the real one by default. */
@@ -42,6 +44,7 @@ async function runMain(argv: readonly string[], terminal: Terminal, connect: Con
     version: VERSION,
     writeOut: (text) => output.text(text),
     writeError,
+    json: argv.includes('--json'),
     run:
       (load) =>
       async (...parsed) => {
@@ -89,19 +92,24 @@ function createContext(
   globals: GlobalOptions,
   connect: Connect | undefined,
 ): CommandContext {
+  const note = (text: string) => void terminal.stderr.write(`${text}\n`);
   return {
     terminal,
     output,
     json: globals.json === true,
     bootstrap: globals.bootstrap,
-    note: (text) => void terminal.stderr.write(`${text}\n`),
-    async withClient(use, bootstrap = globals.bootstrap) {
+    note,
+    async withClient(use, { bootstrap = globals.bootstrap, warnings = false } = {}) {
       if (connect === undefined) await mustAnswer(bootstrap);
       const make = connect ?? (await import('./connect.js')).connect;
-      const client = make({ bootstrap, clientId: 'barnabas-cli' });
+      const environment = warnings ? (await import('./warnings.js')).warningEnvironment(note) : undefined;
+      const client = make({ bootstrap, clientId: 'barnabas-cli', environment });
+      // A client with timers of ours lets the process end between two connections.
+      const hold = setInterval(() => undefined, HOLD_MS);
       try {
         return await use(client);
       } finally {
+        clearInterval(hold);
         await client.close();
       }
     },

@@ -6,12 +6,21 @@ export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER) 
   return (text: string): number => {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(
-      max === Number.MAX_SAFE_INTEGER
-        ? `Must be a whole number, at least ${min}.`
-        : `Must be a whole number from ${min} to ${max}.`,
-    );
+    throw new InvalidArgumentError(`Must be a whole number${rangeText(value, min, max)}.`);
   };
+}
+
+/** The end of the range that no number would be expected to reach is named only where it was. */
+function rangeText(value: number, min: number, max: number): string {
+  if (max !== Number.MAX_SAFE_INTEGER) return ` from ${min} to ${max}`;
+  if (value > max) return `, at most ${max}`;
+  return min === Number.MIN_SAFE_INTEGER && !(value < min) ? '' : `, at least ${min}`;
+}
+
+/** A group.id or a group.instance.id. */
+export function groupName(text: string): string {
+  if (text.length >= 1 && text.length <= 255) return text;
+  throw new InvalidArgumentError('Must have 1 to 255 characters.');
 }
 
 export const port = wholeNumber(0, 65_535);

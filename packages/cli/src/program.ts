@@ -20,6 +20,7 @@ import { addStorageCommands } from './commands/storage.js';
 import { addTopicsCommands } from './commands/topics.js';
 import { addUpCommand } from './commands/up.js';
 import type { Run } from './commands/run.js';
+import { EXIT_USAGE, errorLine } from './errors.js';
 import { bootstrap } from './option-parsers.js';
 
 export const DEFAULT_BOOTSTRAP = '127.0.0.1:7600';
@@ -34,9 +35,11 @@ export interface ProgramOptions {
   readonly run: Run;
   readonly writeOut: (text: string) => void;
   readonly writeError: (text: string) => void;
+  /** Errors are to be JSON. Known before anything is parsed: what is reported may be that it cannot be. */
+  readonly json: boolean;
 }
 
-export function createProgram({ version, run, writeOut, writeError }: ProgramOptions): Command {
+export function createProgram({ version, run, writeOut, writeError, json }: ProgramOptions): Command {
   const program = new Command('barnabas')
     .description("A distributed commit log with Kafka's model, spoken over gRPC.")
     .version(version)
@@ -73,7 +76,7 @@ export function createProgram({ version, run, writeOut, writeError }: ProgramOpt
     command.configureOutput({
       writeOut,
       writeErr: writeError,
-      outputError: (text, write) => write(usageLine(text, command)),
+      outputError: (text, write) => write(usageLine(text, command, json)),
     });
   }
   return program;
@@ -84,12 +87,14 @@ function withSubcommands(command: Command): Command[] {
 }
 
 /** One line: commander's text with its suggestion, and where to read on. */
-function usageLine(text: string, command: Command): string {
+function usageLine(text: string, command: Command, json: boolean): string {
   const problem = text
     .trim()
     .replace(/^error: /, '')
-    .replaceAll(/\s*\n\s*/g, ' ');
-  return `barnabas: ${problem}; see "${fullName(command)} --help"\n`;
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replace(/\.$/, '');
+  const message = `${problem}; see "${fullName(command)} --help"`;
+  return `${errorLine({ text: message, exitCode: EXIT_USAGE, code: undefined }, json)}\n`;
 }
 
 function fullName(command: Command): string {

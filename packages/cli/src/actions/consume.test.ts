@@ -187,6 +187,21 @@ describe('--group', () => {
     expect((await consume(['t', '--group', 'g', '--from-beginning', '--max-messages', '2'])).out).toBe('0\n1\n');
   });
 
+  test('says why it waits while another has its instance id', async () => {
+    const interruption = new AbortController();
+    const argv = ['t', '--group', 'g', '--group-instance-id', 'i', '--from-beginning'];
+    const first = consume(argv, { interrupted: interruption.signal });
+    await until(() => cluster.groups.group('g').members.size === 1);
+    const { code, out, err } = await consume([...argv, '--timeout-ms', '200'], {
+      connect: ({ environment }) =>
+        new BarnabasClient({ bootstrap: cluster.bootstrap, connector: cluster.connector, environment }),
+    });
+    expect([code, out]).toEqual([0, '']);
+    expect(err).toMatch(/^warning: another member has this group.instance.id: .*: stop the other member, or/);
+    interruption.abort();
+    expect((await first).code).toBe(0);
+  });
+
   test.each([['--partition', '0'], ['--offset', '0'], ['--exit-at-end']])('does not go with %s', async (...flags) => {
     const { code, err } = await consume(['t', '--group', 'g', ...flags]);
     expect([code, err]).toEqual([2, expect.stringContaining('cannot be used with')]);

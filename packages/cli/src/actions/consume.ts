@@ -24,28 +24,31 @@ interface ConsumeFlags {
 
 export const consume: Action<ConsumeFlags> = async (context, [topic = ''], flags) => {
   const writer = recordWriter(context, flags.format);
-  await context.withClient(async (client) => {
-    const partitions = await partitionsOf(client, topic, flags.partition);
-    if (flags.offset !== undefined && partitions.length > 1) {
-      throw new UsageError(
-        `--offset needs --partition: topic ${topic} has ${partitions.length} partitions, each with offsets of its own`,
-      );
-    }
-    if (flags.groupInstanceId !== undefined && flags.group === undefined) {
-      throw new UsageError('--group-instance-id goes with --group ID');
-    }
-    const { isolationLevel, group: groupId = '', groupInstanceId = '' } = flags;
-    const consumer = client.consumer({ isolationLevel, autoOffsetReset: resetOf(flags), groupId, groupInstanceId });
-    const ending = new Ending(context, consumer, flags.timeoutMs);
-    try {
-      const reading = { topic, partitions, flags, ending };
-      if (flags.group === undefined) await print(context, consumer, writer, reading);
-      else await printAsMember(context, consumer, writer, reading);
-    } finally {
-      ending.cancel();
-      await consumer.close();
-    }
-  });
+  await context.withClient(
+    async (client) => {
+      const partitions = await partitionsOf(client, topic, flags.partition);
+      if (flags.offset !== undefined && partitions.length > 1) {
+        throw new UsageError(
+          `--offset needs --partition: topic ${topic} has ${partitions.length} partitions, each with offsets of its own`,
+        );
+      }
+      if (flags.groupInstanceId !== undefined && flags.group === undefined) {
+        throw new UsageError('--group-instance-id goes with --group ID');
+      }
+      const { isolationLevel, group: groupId = '', groupInstanceId = '' } = flags;
+      const consumer = client.consumer({ isolationLevel, autoOffsetReset: resetOf(flags), groupId, groupInstanceId });
+      const ending = new Ending(context, consumer, flags.timeoutMs);
+      try {
+        const reading = { topic, partitions, flags, ending };
+        if (flags.group === undefined) await print(context, consumer, writer, reading);
+        else await printAsMember(context, consumer, writer, reading);
+      } finally {
+        ending.cancel();
+        await consumer.close();
+      }
+    },
+    { warnings: true },
+  );
   return undefined;
 };
 

@@ -4,6 +4,7 @@ import { FakeCluster, onMethod, times } from '@barnabas/client/testing';
 import fc from 'fast-check';
 import { openInput, run } from '../test-kit/captured-terminal.js';
 import type { RunOptions } from '../test-kit/captured-terminal.js';
+import { count } from '../text/quantities.js';
 
 let cluster: FakeCluster;
 beforeEach(() => {
@@ -36,7 +37,7 @@ test('every line becomes a record, byte for byte, however standard input is cut'
       const text = input.toString('latin1');
       const lines = text === '' ? [] : (text.endsWith('\n') ? text.slice(0, -1) : text).split('\n');
       expect(values('t').slice(before)).toEqual(lines);
-      expect(err).toMatch(new RegExp(`^${lines.length} records acknowledged, `));
+      expect(err).toMatch(new RegExp(`^${count(lines.length, 'record')} acknowledged, `));
       expect(code).toBe(0);
     }),
     { numRuns: 40 },
@@ -110,7 +111,7 @@ test('an interruption ends reading; what was read is sent, and the code says tha
   interruption.abort();
   const { code, err } = await running;
   expect(values('t')).toEqual(['first']);
-  expect(err).toContain('1 records acknowledged before the interruption');
+  expect(err).toContain('1 record acknowledged before the interruption');
   expect(code).toBe(130);
 });
 

@@ -9,7 +9,7 @@ import type { CompressionType } from '@barnabas/protocol';
 import type { Action, CommandContext } from '../command-context.js';
 import { CliError, EXIT_INTERRUPTED, EXIT_OK, explain } from '../errors.js';
 import { startProgress } from '../terminal/progress.js';
-import { formatRate } from '../text/quantities.js';
+import { count, formatRate } from '../text/quantities.js';
 import { LineSplitter, LineTooLongError } from '../text/line-splitter.js';
 
 export interface ProducerFlags {
@@ -45,24 +45,27 @@ export function producerOptions(flags: ProducerFlags) {
 
 export const produce: Action<ProduceFlags> = async (context, [topic = ''], flags) => {
   if (flags.keySeparator === '') throw new CliError('--key-separator must not be empty');
-  return context.withClient(async (client) => {
-    // Asked here, where a mistyped name can be told at once; the producer itself would wait for max.block.ms.
-    await client.router.view.ensureTopic(topic, { timeoutMs: TOPIC_TIMEOUT_MS, allowAutoTopicCreation: true });
-    const producer = client.producer(producerOptions(flags));
-    const delivery = new Delivery(producer);
-    const toRecord = recordMaker(topic, flags);
-    const progress = await startProgress(context.terminal, () => delivery.counts);
-    const started = performance.now();
-    try {
-      await readLines(context, delivery, toRecord, flags.maxRequestSize);
-      await producer.flush();
-    } finally {
-      progress.stop();
-      // Whatever ended the reading: what was sent is waited for and counted.
-      await producer.close().catch((error: unknown) => delivery.fail(error));
-    }
-    return summarise(context, delivery, performance.now() - started);
-  });
+  return context.withClient(
+    async (client) => {
+      // Asked here, where a mistyped name can be told at once; the producer itself would wait for max.block.ms.
+      await client.router.view.ensureTopic(topic, { timeoutMs: TOPIC_TIMEOUT_MS, allowAutoTopicCreation: true });
+      const producer = client.producer(producerOptions(flags));
+      const delivery = new Delivery(producer);
+      const toRecord = recordMaker(topic, flags);
+      const progress = await startProgress(context.terminal, () => delivery.counts);
+      const started = performance.now();
+      try {
+        await readLines(context, delivery, toRecord, flags.maxRequestSize);
+        await producer.flush();
+      } finally {
+        progress.stop();
+        // Whatever ended the reading: what was sent is waited for and counted.
+        await producer.close().catch((error: unknown) => delivery.fail(error));
+      }
+      return summarise(context, delivery, performance.now() - started);
+    },
+    { warnings: true },
+  );
 };
 
 type OutgoingRecord = Parameters<Producer['send']>[0];
@@ -187,7 +190,9 @@ function summarise(context: CommandContext, delivery: Delivery, elapsedMs: numbe
     context.output.json({ records: acknowledged, bytes, elapsedMs: Math.round(elapsedMs), interrupted });
   } else {
     const rate = formatRate(acknowledged, bytes, elapsedMs);
-    context.note(`${acknowledged} records acknowledged${interrupted ? ' before the interruption' : ''}, ${rate}`);
+    context.note(
+      `${count(acknowledged, 'record')} acknowledged${interrupted ? ' before the interruption' : ''}, ${rate}`,
+    );
   }
   return interrupted ? EXIT_INTERRUPTED : EXIT_OK;
 }

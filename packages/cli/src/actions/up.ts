@@ -92,18 +92,21 @@ async function waitUntilReady(
   signal: AbortSignal,
 ): Promise<void> {
   const deadline = performance.now() + READY_TIMEOUT_MS;
-  await context.withClient(async (client) => {
-    const admin = client.admin();
-    while (!signal.aborted) {
-      const cluster = await admin.describeCluster();
-      const serving = cluster.brokers.filter((broker) => !broker.fenced).length;
-      if (serving === brokers) return;
-      if (performance.now() > deadline) {
-        throw new CliError(
-          `only ${serving} of ${brokers} brokers are ready after ${READY_TIMEOUT_MS / 1000} s: see their logs`,
-        );
+  await context.withClient(
+    async (client) => {
+      const admin = client.admin();
+      while (!signal.aborted) {
+        const cluster = await admin.describeCluster();
+        const serving = cluster.brokers.filter((broker) => !broker.fenced).length;
+        if (serving === brokers) return;
+        if (performance.now() > deadline) {
+          throw new CliError(
+            `only ${serving} of ${brokers} brokers are ready after ${READY_TIMEOUT_MS / 1000} s: see their logs`,
+          );
+        }
+        await sleep(READY_POLL_MS);
       }
-      await sleep(READY_POLL_MS);
-    }
-  }, plan.bootstrap);
+    },
+    { bootstrap: plan.bootstrap },
+  );
 }

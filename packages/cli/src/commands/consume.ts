@@ -1,7 +1,7 @@
 /** `barnabas consume TOPIC`: names and options. */
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { wholeNumber } from '../option-parsers.js';
+import { groupName, wholeNumber } from '../option-parsers.js';
 import type { Run } from './run.js';
 
 export function addConsumeCommand(program: Command, run: Run): void {
@@ -15,12 +15,15 @@ export function addConsumeCommand(program: Command, run: Run): void {
     )
     .option('-p, --partition <n>', 'only this partition (default: all)', wholeNumber(0, 2 ** 31 - 1))
     .addOption(
-      new Option(
-        '-g, --group <id>',
-        'as a member of this group: go on where it has committed, commit what is printed',
-      ).conflicts(['partition', 'offset', 'exitAtEnd']),
+      new Option('-g, --group <id>', 'as a member of this group: go on where it has committed, commit what is printed')
+        .argParser(groupName)
+        .conflicts(['partition', 'offset', 'exitAtEnd']),
     )
-    .option('--group-instance-id <id>', 'a static member: nothing moves while it is away for less than a session')
+    .option(
+      '--group-instance-id <id>',
+      'a static member: nothing moves while it is away for less than a session',
+      groupName,
+    )
     .option('-n, --max-messages <n>', 'end after this many records', wholeNumber(1))
     .option('--timeout-ms <ms>', 'end when no record came for this long', wholeNumber(1))
     .option('-e, --exit-at-end', 'end at the records that are there now')

@@ -1,5 +1,6 @@
 /** Commands against a cluster in memory. */
 import { BarnabasClient } from '@barnabas/client';
+import type { ClientOptions } from '@barnabas/client';
 import { FakeCluster } from '@barnabas/client/testing';
 import type { FakeClusterOptions, FakePartition } from '@barnabas/client/testing';
 import { run } from './captured-terminal.js';
@@ -14,12 +15,12 @@ export class FakeClusterCli {
 
   /** Runs a command line to its end. */
   run(argv: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    return run(argv, { connect: () => this.client(), ...options });
+    return run(argv, { connect: (given) => this.client(given.environment), ...options });
   }
 
-  client(): BarnabasClient {
+  client(environment?: ClientOptions['environment']): BarnabasClient {
     const { bootstrap, connector } = this.cluster;
-    return new BarnabasClient({ bootstrap, connector });
+    return new BarnabasClient({ bootstrap, connector, environment });
   }
 
   /** The same, with what it printed as JSON. */
