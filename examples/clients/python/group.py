@@ -11,6 +11,8 @@ import grpc
 from barnabas.v1 import group_service_pb2 as group
 from barnabas.v1 import group_service_pb2_grpc
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 addresses, group_id, topic, instance_id, *_ = [*sys.argv[1:], ""]
 positions = {}  # of the partitions that are ours: the next offset
 member = group.SubscribeResume()  # who we are, to go on with when a stream breaks

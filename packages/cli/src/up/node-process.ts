@@ -98,6 +98,17 @@ export class NodeProcess implements SupervisedNode {
 
   #lastWords(): string {
     const last = readFileSync(this.node.logFile, 'utf8').trimEnd().split('\n').at(-1) ?? '';
-    return last === '' ? `see ${this.node.logFile}` : `${last} (see ${this.node.logFile})`;
+    return last === '' ? `see ${this.node.logFile}` : `${messageOf(last)} (see ${this.node.logFile})`;
+  }
+}
+
+/** Nodes are started with --json: what made one end is said to a person without the brackets. */
+export function messageOf(line: string): string {
+  try {
+    const { error, msg } = JSON.parse(line) as { error?: { message?: string; code?: string | null }; msg?: string };
+    if (error?.message !== undefined) return error.message + (error.code ? ` [${error.code}]` : '');
+    return msg ?? line;
+  } catch {
+    return line;
   }
 }
