@@ -265,8 +265,8 @@ export class SubscribeSession {
   }
 
   #commit(subscription: Subscription, membership: Membership, effect: Effect & { readonly kind: 'commit' }): void {
-    const { commitId, offsets, rewind } = effect;
-    membership.commit(offsets, { rewind, timeoutMs: COMMIT_MS }).then(
+    const { commitId, offsets } = effect;
+    membership.commit(offsets, { timeoutMs: COMMIT_MS }).then(
       (outcomes) => {
         const errors = outcomes.map(({ error }) => error);
         this.#input(() => subscription.committed(commitId, errors, this.#now()));
@@ -376,7 +376,7 @@ function named({ topic, partition }: { readonly topic: string; readonly partitio
   return { topic, partition };
 }
 
-function toAssigned({ topic, partition, offset, leaderEpoch, metadata, error }: FetchedOffset): Assigned {
+function toAssigned({ topic, partition, offset, leaderEpoch, metadata, rewinds, error }: FetchedOffset): Assigned {
   const committed = error ?? (offset < 0 ? undefined : { offset, leaderEpoch, metadata });
-  return { topic, partition, committed };
+  return { topic, partition, committed, rewinds: error === undefined ? rewinds : undefined };
 }

@@ -29,8 +29,8 @@ export class AssignedPartition implements TopicPartition {
   positionEpoch = -1;
   /** What the group has committed, as far as this consumer knows; -1: nothing. */
   committedOffset = -1;
-  /** The next commit may be below the last. */
-  isRewound = false;
+  /** How often the group has gone back in it; undefined: that is not known here, or nobody's member reads it. */
+  rewinds: number | undefined;
   /** First offset not readable, as last heard; undefined before anything was. */
   endOffset: number | undefined;
   /** The id of the topic that has been read; undefined before any was. */
@@ -158,7 +158,12 @@ export class AssignedPartition implements TopicPartition {
 
   seek(offset: number): void {
     this.moveTo({ offset, leaderEpoch: -1 });
-    this.isRewound = true;
+    this.rewind();
+  }
+
+  /** What is committed from now on takes the place of what was committed before, wherever that lies. */
+  rewind(): void {
+    if (this.rewinds !== undefined) this.rewinds++;
   }
 
   /** To where it shall go on, by nobody's wish but the consumer's own. */

@@ -5,12 +5,13 @@
  * Invariants:
  *   C1  an automatic commit covers only what is done with: a record that was handed out is done when its
  *       reader has come back for the next, or its handler has returned
- *   C2  a commit goes back only after a seek, or where the application names an offset below the last one
+ *   C2  a commit goes back only after a seek, or where the application names an offset below the last one; then
+ *       it and all that is asked for later counts one more (OffsetOfMember), and nothing asked for before undoes it
  */
 import type { Timer } from '@barnabas/common';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
-import type { CommitOutcome, FetchedOffset, OffsetToCommit } from '../group/group-types.js';
+import type { CommitOutcome, FetchedOffset, OffsetOfMember, OffsetToCommit } from '../group/group-types.js';
 import type { CommitOptions, PartitionToFetch } from '../group/member-offsets.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
 import { partitionName } from '../records.js';
@@ -19,7 +20,7 @@ import type { AssignedPartition, PartitionPosition } from './assigned-partition.
 
 /** Whoever commits: a membership, or nobody's member. */
 export interface Committer {
-  commit(offsets: readonly OffsetToCommit[], options?: CommitOptions): Promise<readonly CommitOutcome[]>;
+  commit(offsets: readonly OffsetOfMember[], options?: CommitOptions): Promise<readonly CommitOutcome[]>;
   fetchOffsets(partitions: readonly PartitionToFetch[], timeoutMs?: number): Promise<readonly FetchedOffset[]>;
 }
 
@@ -48,10 +49,8 @@ export interface CommitsPorts {
 }
 
 interface Entry {
-  readonly offset: OffsetToCommit & { readonly leaderEpoch: number; readonly metadata: string };
+  readonly offset: OffsetOfMember & { readonly leaderEpoch: number; readonly metadata: string };
   readonly assigned: AssignedPartition | undefined;
-  readonly era: number;
-  readonly rewinds: boolean;
 }
 
 export class Commits {
@@ -160,8 +159,8 @@ export class Commits {
     }
     const assigned = this.#ports.find(given);
     const named = withTopicId({ topic, partition }, given.topicId ?? assigned?.topicId);
-    const rewinds = assigned !== undefined && (assigned.isRewound || offset < assigned.committedOffset);
-    return { offset: { ...named, offset, leaderEpoch, metadata }, assigned, era: assigned?.era ?? 0, rewinds };
+    if (assigned !== undefined && offset < assigned.committedOffset) assigned.rewind();
+    return { offset: { ...named, offset, leaderEpoch, metadata, rewinds: assigned?.rewinds }, assigned };
   }
 
   async #commit(
@@ -171,16 +170,10 @@ export class Commits {
   ): Promise<void> {
     if (entries.length === 0) return;
     const committer = given ?? this.#ports.committer();
-    const parts = [false, true].map((rewind) => entries.filter(({ rewinds }) => rewinds === rewind));
-    const results = await Promise.all(
-      parts.map(async (part, index) => {
-        const offsets = part.map(({ offset }) => offset);
-        const outcomes = await committer.commit(offsets, { rewind: index === 1, timeoutMs });
-        outcomes.forEach(({ error }, at) => error === undefined && confirm(part[at]));
-        return outcomes;
-      }),
-    );
-    const refused = results.flat().filter(({ error }) => error !== undefined);
+    const offsets = entries.map(({ offset }) => offset);
+    const outcomes = await committer.commit(offsets, { timeoutMs });
+    outcomes.forEach(({ error }, index) => error === undefined && confirm(entries[index]));
+    const refused = outcomes.filter(({ error }) => error !== undefined);
     if (refused[0]?.error !== undefined) throw refusal(refused[0].error, refused);
   }
 
@@ -197,9 +190,9 @@ export class Commits {
 }
 
 function entryOf(assigned: AssignedPartition, { offset, leaderEpoch }: PartitionPosition): Entry {
-  const { topic, partition, topicId, era, isRewound } = assigned;
-  const at = { ...withTopicId({ topic, partition }, topicId), offset, leaderEpoch, metadata: '' };
-  return { offset: at, assigned, era, rewinds: isRewound };
+  const { topic, partition, topicId, rewinds } = assigned;
+  const at = { ...withTopicId({ topic, partition }, topicId), offset, leaderEpoch, metadata: '', rewinds };
+  return { offset: at, assigned };
 }
 
 function withTopicId<T extends TopicPartition>(one: T, topicId: string | undefined): T & { readonly topicId?: string } {
@@ -211,11 +204,8 @@ function isNews({ offset: { offset }, assigned }: Entry): boolean {
 }
 
 function confirm(entry: Entry | undefined): void {
-  const { assigned, era, offset } = entry ?? {};
-  if (assigned === undefined || offset === undefined) return;
-  assigned.committedOffset = offset.offset;
-  // A seek that came meanwhile has its own commit before it.
-  if (assigned.era === era) assigned.isRewound = false;
+  const { assigned, offset } = entry ?? {};
+  if (assigned !== undefined && offset !== undefined) assigned.committedOffset = offset.offset;
 }
 
 function refusal(error: BarnabasError, refused: readonly CommitOutcome[]): BarnabasError {

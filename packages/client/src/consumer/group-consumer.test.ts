@@ -334,6 +334,42 @@ describe('commits of the application', () => {
     expect(committed(0)).toBe(5);
   });
 
+  test('that go back and are late undo nothing', async () => {
+    start();
+    appendToAll(20);
+    const one = consumer({ enableAutoCommit: false });
+    const reader = new Reader(one);
+    await until(() => reader.records.length === 80);
+    const coordinate = (id: number) => {
+      for (let at = 0; at < 4; at++) harness.cluster.moveLeader('__consumer_offsets', at, id);
+    };
+    coordinate(1);
+    const t0 = { topic: 't', partition: 0 };
+    await harness.run(one.commit([{ ...t0, offset: 15 }]));
+    one.seek(t0, 3);
+    // The first attempt is held up on its way, and given up for another coordinator; the second comes through.
+    const late = gate();
+    harness.cluster.intercept(times(1, onMethod('CommitOffsets', { kind: 'hold', until: late.whenOpen })));
+    const committing = one.commit([{ ...t0, offset: 3 }]);
+    await settle(20);
+    coordinate(2);
+    await harness.run(committing);
+    coordinate(1);
+    expect(committed(0)).toBe(3);
+    await harness.run(one.commit([{ ...t0, offset: 7 }]));
+    expect(committed(0)).toBe(7);
+    late.open();
+    await settle(10);
+    expect(committed(0)).toBe(7);
+    // Going back once more is another matter, by a seek or by name.
+    await harness.run(one.commit([{ ...t0, offset: 5 }]));
+    expect(committed(0)).toBe(5);
+    one.seek(t0, 0);
+    await harness.run(one.commit([{ ...t0, offset: 0 }]));
+    expect(committed(0)).toBe(0);
+    await harness.run(one.close());
+  });
+
   test('of partitions that are assigned by hand are nobody’s member’s, and are where the next one begins', async () => {
     start();
     append(1, 5);

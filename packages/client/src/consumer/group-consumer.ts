@@ -287,9 +287,10 @@ export class GroupConsumer {
 }
 
 function toAssigned(partition: GroupTopicPartition, committed: FetchedOffset | undefined): AssignedPartition {
-  const { offset = UNKNOWN_POSITION, leaderEpoch = -1 } = committed ?? {};
+  const { offset = UNKNOWN_POSITION, leaderEpoch = -1, error } = committed ?? {};
   const assigned = new AssignedPartition(partition, offset, leaderEpoch, partition.topicId);
   assigned.committedOffset = offset;
+  assigned.rewinds = error === undefined ? committed?.rewinds : undefined;
   return assigned;
 }
 

@@ -39,6 +39,16 @@ export interface OffsetToCommit extends TopicPartition {
   readonly metadata?: string;
 }
 
+/** An offset that a member commits. */
+export interface OffsetOfMember extends OffsetToCommit {
+  /**
+   * How often the group has gone back in the partition: as FetchedOffset had it when the member was given the
+   * partition, and one more for each time since. Only more, or a higher offset with as many, takes the place of
+   * what is committed. Absent: as many as are committed.
+   */
+  readonly rewinds?: number | undefined;
+}
+
 export interface CommitOutcome extends TopicPartition {
   /** Undefined: it is committed. */
   readonly error: BarnabasError | undefined;
@@ -53,6 +63,8 @@ export interface FetchedOffset extends GroupTopicPartition {
   readonly metadata: string;
   /** Milliseconds since the Unix epoch; -1: never. */
   readonly commitTimestampMs: number;
+  /** How often the group has gone back in it. */
+  readonly rewinds: number;
   /** Why it is not known. */
   readonly error: BarnabasError | undefined;
 }

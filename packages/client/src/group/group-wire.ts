@@ -8,7 +8,7 @@ import type {
   FetchedOffset,
   GroupTopicPartition,
   MemberIdentity,
-  OffsetToCommit,
+  OffsetOfMember,
 } from './group-types.js';
 
 /** What a member says of itself. */
@@ -59,16 +59,16 @@ export function toAnswer(response: v1.ConsumerGroupHeartbeatResponse): Answer {
 export function commitRequest(
   groupId: string,
   { memberId, memberEpoch, incarnation, instanceId }: MemberIdentity,
-  offsets: readonly OffsetToCommit[],
-  rewind: boolean,
+  offsets: readonly OffsetOfMember[],
 ): v1.CommitOffsetsRequest {
   return {
-    ...{ groupId, memberId, memberEpoch, incarnation, instanceId, rewind },
-    offsets: offsets.map(({ offset, leaderEpoch = -1, metadata = '', ...partition }) => ({
+    ...{ groupId, memberId, memberEpoch, incarnation, instanceId },
+    offsets: offsets.map(({ offset, leaderEpoch = -1, metadata = '', rewinds, ...partition }) => ({
       partition: toGroupPartition(partition),
       offset,
       leaderEpoch: leaderEpoch < 0 ? undefined : leaderEpoch,
       metadata,
+      rewinds,
     })),
   };
 }
@@ -92,10 +92,10 @@ export function fromOutcome(
 }
 
 export function fromWireOffset({ partition, error, ...offset }: v1.FetchedOffset): FetchedOffset {
-  const { leaderEpoch, metadata, commitTimestampMs } = offset;
+  const { leaderEpoch, metadata, commitTimestampMs, rewinds } = offset;
   return {
     ...fromGroupPartition(partition ?? v1.GroupPartition.create()),
-    ...{ offset: offset.offset, leaderEpoch, metadata, commitTimestampMs },
+    ...{ offset: offset.offset, leaderEpoch, metadata, commitTimestampMs, rewinds },
     error: error && errorFromProto(error),
   };
 }

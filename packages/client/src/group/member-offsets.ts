@@ -15,12 +15,10 @@ import { partitionName } from '../records.js';
 import type { TopicPartition } from '../records.js';
 import { recoveryFrom } from './core/member-rules.js';
 import type { GroupCalls } from './group-calls.js';
-import type { CommitOutcome, FetchedOffset, MemberIdentity, OffsetToCommit } from './group-types.js';
+import type { CommitOutcome, FetchedOffset, MemberIdentity, OffsetOfMember } from './group-types.js';
 import { commitRequest, fetchRequest, fromOutcome, fromWireOffset } from './group-wire.js';
 
 export interface CommitOptions {
-  /** An offset below the committed one takes its place, as after a seek. Default false. */
-  readonly rewind?: boolean;
   /** With retries. Default default.api.timeout.ms. */
   readonly timeoutMs?: number;
 }
@@ -59,12 +57,12 @@ export class MemberOffsets {
    * time was over. Rejects when nothing of it was done: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (the
    * membership is over), INVALID_REQUEST, and whatever lasts longer than the time given.
    */
-  commit(offsets: readonly OffsetToCommit[], options: CommitOptions = {}): Promise<readonly CommitOutcome[]> {
+  commit(offsets: readonly OffsetOfMember[], options: CommitOptions = {}): Promise<readonly CommitOutcome[]> {
     if (offsets.length === 0) return Promise.resolve([]);
-    const { rewind = false, timeoutMs = this.#router.options.defaultApiTimeoutMs } = options;
+    const { timeoutMs = this.#router.options.defaultApiTimeoutMs } = options;
     const asker = this.#ports.identity();
     const deadlineMs = this.#now() + timeoutMs;
-    const attempt = (some: readonly OffsetToCommit[]) => this.#commitOnce(asker, deadlineMs, some, rewind);
+    const attempt = (some: readonly OffsetOfMember[]) => this.#commitOnce(asker, deadlineMs, some);
     const run = this.#last.then(async () => this.#again(await attempt(offsets), offsets, deadlineMs, attempt));
     this.#last = run.catch(() => undefined);
     return run;
@@ -73,11 +71,10 @@ export class MemberOffsets {
   async #commitOnce(
     asker: MemberIdentity | undefined,
     deadlineMs: number,
-    offsets: readonly OffsetToCommit[],
-    rewind: boolean,
+    offsets: readonly OffsetOfMember[],
   ): Promise<CommitOutcome[]> {
     const { results } = await this.#atEpoch(asker, deadlineMs, (identity, leftMs) => {
-      const request = commitRequest(this.#calls.groupId, identity, offsets, rewind);
+      const request = commitRequest(this.#calls.groupId, identity, offsets);
       return this.#calls.call((client, call) => client.commitOffsets(request, call), { timeoutMs: leftMs });
     });
     return offsets.map((offset, index) => fromOutcome(offset, results[index]));
@@ -86,9 +83,9 @@ export class MemberOffsets {
   /** Tries what may pass again, until nothing of it is left or the time is over. */
   async #again(
     outcomes: CommitOutcome[],
-    offsets: readonly OffsetToCommit[],
+    offsets: readonly OffsetOfMember[],
     deadlineMs: number,
-    attempt: (offsets: readonly OffsetToCommit[]) => Promise<CommitOutcome[]>,
+    attempt: (offsets: readonly OffsetOfMember[]) => Promise<CommitOutcome[]>,
   ): Promise<readonly CommitOutcome[]> {
     const { environment, options, view } = this.#router;
     const policy = { baseMs: options.retryBackoffMs, maxMs: options.retryBackoffMaxMs };
@@ -99,7 +96,7 @@ export class MemberOffsets {
       if (this.#now() + pauseMs >= deadlineMs) return outcomes;
       view.requestRefresh();
       await sleep(environment.timers, pauseMs);
-      const results = await attempt(refused.map((index) => offsets[index] as OffsetToCommit)).catch((thrown: unknown) =>
+      const results = await attempt(refused.map((index) => offsets[index] as OffsetOfMember)).catch((thrown: unknown) =>
         refused.map((index) => ({ ...(outcomes[index] as CommitOutcome), error: toBarnabasError(thrown) })),
       );
       refused.forEach((index, at) => {
@@ -109,11 +106,11 @@ export class MemberOffsets {
   }
 
   /** Which of them to try again. Of those that are gone the outcome says so. */
-  async #retriable(outcomes: CommitOutcome[], offsets: readonly OffsetToCommit[]): Promise<number[]> {
+  async #retriable(outcomes: CommitOutcome[], offsets: readonly OffsetOfMember[]): Promise<number[]> {
     const retriable: number[] = [];
     for (const [index, { topic, partition, error }] of outcomes.entries()) {
       if (error?.retriable !== true) continue;
-      const offset = offsets[index] as OffsetToCommit;
+      const offset = offsets[index] as OffsetOfMember;
       if (error.action !== 'refresh-metadata' || !(await this.#isGone(offset))) retriable.push(index);
       else outcomes[index] = { topic, partition, error: gone(error, offset) };
     }
@@ -124,7 +121,7 @@ export class MemberOffsets {
    * The coordinator does not know the partition, and neither do we: it was deleted. If only the coordinator
    * does not, it is behind: topics that are just made, or grown, come to it later than to the member.
    */
-  async #isGone({ topic, topicId = '', partition }: OffsetToCommit): Promise<boolean> {
+  async #isGone({ topic, topicId = '', partition }: OffsetOfMember): Promise<boolean> {
     try {
       const options = { timeoutMs: RETRY_MS, allowAutoTopicCreation: false };
       const known = await this.#router.view.ensureTopic(topic, options);
@@ -181,7 +178,7 @@ function isSameLife(one: MemberIdentity, other: MemberIdentity): boolean {
   return one.memberId === other.memberId && one.incarnation === other.incarnation;
 }
 
-function gone({ errorName }: BarnabasError, { topic, partition, offset }: OffsetToCommit): BarnabasError {
+function gone({ errorName }: BarnabasError, { topic, partition, offset }: OffsetOfMember): BarnabasError {
   return new BarnabasError(
     errorName,
     `${partitionName(topic, partition)} is no more, its topic was deleted: offset ${offset} of it is not committed, and nobody will need it`,

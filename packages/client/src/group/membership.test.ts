@@ -236,7 +236,7 @@ describe('commits', () => {
       times(1, ({ method }) => (method === 'CommitOffsets' ? { kind: 'hold', until: until1 } : undefined)),
     );
     const first = one.membership.commit([{ topic: 't', partition: 0, offset: 9 }]);
-    const second = one.membership.commit([{ topic: 't', partition: 0, offset: 4 }], { rewind: true });
+    const second = one.membership.commit([{ topic: 't', partition: 0, offset: 4, rewinds: 1 }]);
     await settle(10);
     release();
     await harness.run(Promise.all([first, second]));

@@ -27,7 +27,7 @@ import type {
   FetchedOffset,
   GroupTopicPartition,
   MemberIdentity,
-  OffsetToCommit,
+  OffsetOfMember,
 } from './group-types.js';
 import { heartbeatRequest, toAnswer } from './group-wire.js';
 import { newMemberId } from './member-id.js';
@@ -144,7 +144,7 @@ export class Membership {
   }
 
   /** Commits for this member at its epoch, behind every commit before: see MemberOffsets. */
-  commit(offsets: readonly OffsetToCommit[], options?: CommitOptions): Promise<readonly CommitOutcome[]> {
+  commit(offsets: readonly OffsetOfMember[], options?: CommitOptions): Promise<readonly CommitOutcome[]> {
     const named = offsets.map((one) => {
       const topicId = one.topicId ?? this.#member.topicIdOf(one);
       return topicId === undefined ? one : { ...one, topicId };

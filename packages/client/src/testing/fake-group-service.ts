@@ -217,9 +217,9 @@ export class FakeGroups {
     try {
       const offsets = this.#at(node, request.groupId)
         .fetch(request)
-        .map(({ topic, topicId, partition, offset, leaderEpoch, metadata }) => ({
+        .map(({ topic, topicId, partition, offset, leaderEpoch, metadata, rewinds }) => ({
           partition: { topic, topicId, partition },
-          ...{ offset, leaderEpoch, metadata, commitTimestampMs: offset < 0 ? -1 : 1, error: undefined },
+          ...{ offset, leaderEpoch, metadata, commitTimestampMs: offset < 0 ? -1 : 1, rewinds, error: undefined },
         }));
       return { offsets, error: undefined };
     } catch (error) {

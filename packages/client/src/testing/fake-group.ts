@@ -33,6 +33,7 @@ export interface FakeCommit extends FakeTopicPartition {
   readonly offset: number;
   readonly leaderEpoch: number;
   readonly metadata: string;
+  readonly rewinds: number;
 }
 
 export const FAKE_INTERVAL_MS = 5_000;
@@ -147,7 +148,7 @@ export class FakeGroup {
 
   commit(request: v1.CommitOffsetsRequest): v1.CommittedOffsetResult['error'][] | BarnabasError[] {
     const member = this.#committer(request);
-    return request.offsets.map(({ partition, offset, leaderEpoch = -1, metadata }) => {
+    return request.offsets.map(({ partition, offset, leaderEpoch = -1, metadata, rewinds: counted }) => {
       const found = this.#find(partition);
       if (found === undefined) return unknown(partition);
       const key = keyOf(found);
@@ -157,8 +158,11 @@ export class FakeGroup {
         return new BarnabasError('STALE_MEMBER_EPOCH', `member ${member.id} does not own this partition`);
       }
       const known = this.commits.get(key);
-      const isLate = member !== undefined && !request.rewind && known !== undefined && offset < known.offset;
-      if (!isLate) this.commits.set(key, { ...found, offset, leaderEpoch, metadata });
+      const before = known ?? { rewinds: 0, offset: -1 };
+      const isBelow = offset < before.offset;
+      const rewinds = member === undefined ? before.rewinds + Number(isBelow) : (counted ?? before.rewinds);
+      const isLate = rewinds < before.rewinds || (rewinds === before.rewinds && isBelow);
+      if (!isLate) this.commits.set(key, { ...found, offset, leaderEpoch, metadata, rewinds });
       return undefined;
     }) as BarnabasError[];
   }
@@ -171,7 +175,7 @@ export class FakeGroup {
     if (request.partitions.length === 0) return [...this.commits.values()];
     return request.partitions.map((asked) => {
       const found = this.#find(asked) ?? asked;
-      return this.commits.get(keyOf(found)) ?? { ...found, offset: -1, leaderEpoch: -1, metadata: '' };
+      return this.commits.get(keyOf(found)) ?? { ...found, offset: -1, leaderEpoch: -1, metadata: '', rewinds: 0 };
     });
   }
 

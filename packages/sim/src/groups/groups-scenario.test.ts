@@ -7,12 +7,13 @@ jest.setTimeout(300_000);
 testScenario(groupsScenario, {
   seeds: 40,
   caughtAt: {
-    'answer-after-losing-the-lead': 3,
+    'answer-after-losing-the-lead': 24,
     'assign-before-revoked': 3,
     'every-commit-rewinds': 2,
+    'late-rewinds': 3,
     'ignore-incarnations': 5,
     'static-without-fencing': 4,
-    'look-at-no-metadata': 3,
+    'look-at-no-metadata': 76,
     'go-on-after-fencing': 3,
     'rejoin-under-one-incarnation': 11,
   },

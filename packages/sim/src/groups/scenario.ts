@@ -37,6 +37,7 @@ export const groupsScenario: Scenario = {
     'heartbeats refused with NOT_COORDINATOR': 10,
     'heartbeats refused with UNRELEASED_INSTANCE_ID': 10,
     'offsets reset': 1,
+    'commits that came once more': 10,
     ...{ leave: 2, crash: 5, stall: 2, busy: 2, resubscribe: 2, rewind: 2, enforce: 2, resume: 5, twin: 5 },
     ...{ cutOff: 2, lies: 2, 'groups that slept': 3, kill: 2, restart: 2, morePartitions: 1 },
   },

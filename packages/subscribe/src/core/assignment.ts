@@ -43,13 +43,15 @@ export class Assignment {
 
   assigned(partitions: readonly Assigned[]): void {
     const begun: OwnedPartition[] = [];
-    for (const { topic, partition, committed } of partitions) {
+    for (const { topic, partition, committed, rewinds } of partitions) {
       const known = this.#state.find({ topic, partition });
-      if (known === undefined) this.#begin(new OwnedPartition({ topic, partition }), committed, begun);
+      const owned = known ?? new OwnedPartition({ topic, partition });
+      if (known === undefined) this.#begin(owned, committed, begun);
       else if (known.reading === 'resumed') {
         if (!(committed instanceof BarnabasError)) known.committed = committed;
         begun.push(known);
-      }
+      } else continue;
+      owned.rewinds = rewinds;
     }
     // Also without any: the client needs the epoch to resume.
     this.#state.send(assignedMessage(this.#state.memberEpoch, begun));

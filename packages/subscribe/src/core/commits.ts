@@ -5,7 +5,8 @@
  *
  * Invariants:
  *   C1  one commit is on its way at a time, so that none overtakes another
- *   C2  a commit that may rewind has no position of a partition that the client has not moved
+ *   C2  a position is committed as one of the life in which it was asked for: none from before a seek undoes what
+ *       was committed after it, and none from after it is taken for a late one
  *   C3  each SubscribeCommit is answered once
  */
 import { BarnabasError, errorToProto } from '@barnabas/protocol';
@@ -29,7 +30,6 @@ interface Asked {
 interface Wanted {
   readonly owned: OwnedPartition;
   position: Position;
-  rewind: boolean;
   seeks: number;
   /** Who waits for it. */
   readonly askers: { readonly asked: Asked; readonly index: number }[];
@@ -126,7 +126,6 @@ export class Commits {
     if (!owned.isAhead) return;
     owned.isAhead = false;
     owned.seeks += 1;
-    owned.mayRewind = true;
     this.#want(owned, { offset: owned.pushedUntil, leaderEpoch: -1, metadata: '' });
   }
 
@@ -138,16 +137,15 @@ export class Commits {
       if (this.#wanted.size > 0) this.#nextAutoMs = nowMs + (this.#state.settings.autoCommitIntervalMs ?? Infinity);
     }
     if (this.#wanted.size === 0 || (nowMs < this.#notBeforeMs && !this.#isAsked())) return;
-    const all = [...this.#wanted.values()];
-    // What was asked for while a commit that rewinds was on its way follows it, and is no wish to go back again.
-    for (const wanted of all) if (wanted.seeks === wanted.owned.seeks) wanted.rewind = wanted.owned.mayRewind;
-    const plain = all.filter(({ rewind }) => !rewind);
-    const wanted = plain.length > 0 ? plain : all;
-    for (const { owned } of wanted) this.#wanted.delete(owned);
+    const wanted = [...this.#wanted.values()];
+    this.#wanted.clear();
     const commitId = ++this.#commits;
     this.#onItsWay = { commitId, wanted };
-    const offsets = wanted.map(({ owned: { topic, partition }, position }) => ({ topic, partition, ...position }));
-    this.#state.emit({ kind: 'commit', commitId, offsets, rewind: plain.length === 0 });
+    const offsets = wanted.map(({ owned: { topic, partition, rewinds: before }, position, seeks }) => {
+      const rewinds = before === undefined ? undefined : before + seeks;
+      return { topic, partition, ...position, rewinds };
+    });
+    this.#state.emit({ kind: 'commit', commitId, offsets });
   }
 
   /** What became of a commit: of each position, or of all of it. */
@@ -185,22 +183,22 @@ export class Commits {
   #want(owned: OwnedPartition, position: Position, asker?: Wanted['askers'][number]): void {
     const known = this.#wanted.get(owned);
     if (known === undefined) {
-      const { mayRewind: rewind, seeks } = owned;
-      this.#wanted.set(owned, { owned, position, rewind, seeks, askers: asker === undefined ? [] : [asker] });
+      this.#wanted.set(owned, { owned, position, seeks: owned.seeks, askers: asker === undefined ? [] : [asker] });
       return;
     }
     // As if both were committed in turn: the higher one stays, unless the client has moved in between.
     if (known.seeks !== owned.seeks || position.offset >= known.position.offset) known.position = position;
-    known.rewind ||= owned.mayRewind;
     known.seeks = owned.seeks;
     if (asker !== undefined) known.askers.push(asker);
   }
 
-  #settle({ owned, position, rewind, seeks }: Wanted, error: BarnabasError | undefined, nowMs: number): void {
+  #settle({ owned, position, seeks }: Wanted, error: BarnabasError | undefined, nowMs: number): void {
     if (error === undefined) {
-      if (rewind || owned.committed === undefined || position.offset >= owned.committed.offset)
+      const isFirstOfItsLife = owned.committed === undefined || seeks > owned.committedSeeks;
+      if (isFirstOfItsLife || position.offset >= (owned.committed?.offset ?? 0)) {
         owned.committed = position;
-      if (rewind && seeks === owned.seeks) owned.mayRewind = false;
+        owned.committedSeeks = seeks;
+      }
     } else if (error.action === 'fix-request' && owned.acknowledged?.offset === position.offset) {
       owned.refused = owned.acknowledged;
       this.#state.send(partitionErrorMessage(owned, error));

@@ -46,14 +46,16 @@ export class OwnedPartition implements TopicPartition {
   isPaused = false;
   /** How often the client, or the log, has moved it: a commit from before is of another life. */
   seeks = 0;
-  /** The next commit may be lower than the last. */
-  mayRewind = false;
+  /** How often the group had gone back in it when it became the client's; undefined where that is not known. */
+  rewinds: number | undefined;
   /** Offset and epoch of what is pushed next; with delivery at most once also of what is held. */
   position = -1;
   positionEpoch = -1;
   pushedUntil = -1;
   acknowledged: Position | undefined;
   committed: Position | undefined;
+  /** Of which life that is. */
+  committedSeeks = 0;
   /** An acknowledged position that the coordinator will not take: not tried again. */
   refused: Position | undefined;
   fetched: FetchedRecords[] = [];
@@ -78,7 +80,8 @@ export class OwnedPartition implements TopicPartition {
   get isDirty(): boolean {
     const { acknowledged, committed, refused } = this;
     if (acknowledged === undefined || acknowledged === refused) return false;
-    if (committed === undefined || this.mayRewind || acknowledged.offset > committed.offset) return true;
+    if (committed === undefined || this.committedSeeks < this.seeks) return true;
+    if (acknowledged.offset > committed.offset) return true;
     return acknowledged.offset === committed.offset && acknowledged.metadata !== committed.metadata;
   }
 

@@ -253,7 +253,6 @@ export class Reading {
       this.#seeks.delete(owned);
       owned.moveTo(position);
       owned.seeks += 1;
-      owned.mayRewind = true;
     }
     const positions = [...arrived].map(([owned, position]) => positionMessage(owned, position));
     this.#state.send(soughtMessage(correlationId, positions));

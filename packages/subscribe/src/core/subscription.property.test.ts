@@ -31,6 +31,7 @@ const ACTIONS = [
   'answer',
   'refuse',
   'fail',
+  'late',
   'seek',
   'pause',
   'resume',
@@ -100,6 +101,9 @@ function step(client: ModelClient, { kind, on, amount }: Action): void {
       return;
     case 'fail':
       client.answerCommit('failed');
+      return;
+    case 'late':
+      client.arriveLate(amount % 2 === 0);
       return;
     case 'seek': {
       const offset = amount < 3 ? -1 - (amount % 2) : LOG.start + amount * 5;

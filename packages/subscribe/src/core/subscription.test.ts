@@ -18,15 +18,15 @@ function atMostOnce(): ModelClient {
 }
 
 describe('a seek and the commits around it', () => {
-  test('one commit goes back, and no other that was asked for meanwhile', () => {
+  test('its commit goes back, and none that was asked for meanwhile goes back behind it', () => {
     const client = atMostOnce();
     seek(client, 40);
     client.deliverTo(P, 2);
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 42 }], rewind: true }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 42, rewinds: 1 }] }]);
     // Where the client is: at 40, since nothing has been pushed yet.
     client.say({ $case: 'commit', commit: { correlationId: 1, positions: [] } });
     client.answerCommit();
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 40 }], rewind: false }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 40, rewinds: 1 }] }]);
     client.answerCommit();
     expect(client.committed.get('t-0')).toBe(42);
   });
@@ -34,13 +34,13 @@ describe('a seek and the commits around it', () => {
   test('a commit of before does not stand for what is read after', () => {
     const client = atMostOnce();
     client.deliverTo(P, 4);
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 24 }], rewind: false }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 24, rewinds: 0 }] }]);
     seek(client, 10);
     client.deliverTo(P, 4);
     client.answerCommit();
     // 24 is committed, but it is not what lets 10 to 13 go.
     expect(client.pushes).toEqual([]);
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 14 }], rewind: true }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 14, rewinds: 1 }] }]);
     client.answerCommit();
     expect(client.pushes.map(({ parcel }) => parcel.nextOffset)).toEqual([14]);
     expect(client.committed.get('t-0')).toBe(14);
@@ -55,11 +55,29 @@ describe('a seek and the commits around it', () => {
     client.acknowledge(P, 22);
     seek(client, -2);
     client.say({ $case: 'commit', commit: { correlationId: 2, positions: [] } });
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 22 }], rewind: false }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 22, rewinds: 0 }] }]);
     client.locate();
     client.answerCommit();
     client.advance(1_000);
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 20 }], rewind: true }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 20, rewinds: 1 }] }]);
+  });
+
+  test('a commit that goes back and is late undoes nothing', () => {
+    const client = new ModelClient({ autoCommitIntervalMs: 1_000 });
+    client.join();
+    client.committed.set('t-0', 20);
+    client.assign([P]);
+    seek(client, 5);
+    client.advance(1_000);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 5, rewinds: 1 }] }]);
+    client.answerCommit('failed');
+    client.deliverTo(P, 4);
+    client.acknowledge(P, 9);
+    client.advance(1_000);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 9, rewinds: 1 }] }]);
+    client.answerCommit();
+    client.arriveLate(true);
+    expect(client.committed.get('t-0')).toBe(9);
   });
 
   test('a seek of several partitions is in force for all of them at once', () => {
@@ -76,7 +94,7 @@ describe('a seek and the commits around it', () => {
     ];
     client.say({ $case: 'seek', seek: { correlationId: 1, positions } });
     client.say({ $case: 'commit', commit: { correlationId: 2, positions: [] } });
-    expect(client.commits).toMatchObject([{ offsets: [{ offset: 22 }], rewind: false }]);
+    expect(client.commits).toMatchObject([{ offsets: [{ offset: 22, rewinds: 0 }] }]);
     client.answerCommit();
     client.locate();
     const [sought] = client.heard('sought');
@@ -93,7 +111,7 @@ test('with delivery at most once a revocation gives back what is committed and n
   client.say({ $case: 'released', released: { partitions: [{ ...P, topicId: '' }] } });
   expect(client.released).toEqual([]);
   client.answerCommit();
-  expect(client.commits).toMatchObject([{ offsets: [{ offset: 20 }], rewind: true }]);
+  expect(client.commits).toMatchObject([{ offsets: [{ offset: 20, rewinds: 1 }] }]);
   client.answerCommit();
   expect(client.released).toEqual(['t-0']);
   expect(client.committed.get('t-0')).toBe(20);

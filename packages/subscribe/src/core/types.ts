@@ -46,6 +46,8 @@ export interface MemberIdentity {
 export interface Assigned extends TopicPartition {
   /** Undefined where nothing is committed; an error where that cannot be told. */
   readonly committed: Position | BarnabasError | undefined;
+  /** How often the group has gone back in it; undefined where that cannot be told. */
+  readonly rewinds: number | undefined;
 }
 
 /** How much may be taken of fetched records. */
@@ -76,7 +78,10 @@ export interface Located {
   readonly offset: number | BarnabasError;
 }
 
-export interface OffsetToCommit extends TopicPartition, Position {}
+export interface OffsetToCommit extends TopicPartition, Position {
+  /** How often the group has gone back in the partition, this commit's own going back included; undefined: as before. */
+  readonly rewinds: number | undefined;
+}
 
 /** One for each offset of a commit, in its order; undefined: it is committed. */
 export type CommitOutcomes = readonly (BarnabasError | undefined)[];
@@ -107,7 +112,6 @@ export type Effect =
       readonly kind: 'commit';
       readonly commitId: number;
       readonly offsets: readonly OffsetToCommit[];
-      readonly rewind: boolean;
     }
   /** The partitions may go to other members. */
   | { readonly kind: 'release'; readonly partitions: readonly TopicPartition[] }

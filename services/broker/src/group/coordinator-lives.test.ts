@@ -118,7 +118,7 @@ class Life {
     const { id: memberId, epoch: memberEpoch, incarnation } = member;
     const offsets = member.owned.map((one) => ({ ...one, offset: ++this.#offset, leaderEpoch: -1, metadata: '' }));
     for (const { partition, offset } of offsets) this.asked.set(partition, offset);
-    const request = { groupId: 'g', memberId, memberEpoch, incarnation, rewind: false, offsets };
+    const request = { groupId: 'g', memberId, memberEpoch, incarnation, offsets };
     this.#ask(member, async () => {
       const runner = await this.at.at(this.#anyBroker()).runnerFor('g');
       const outcomes = await runner.request((shard, now, image) => shard.commitOffsets(request, now, image));

@@ -69,7 +69,7 @@ async function commit(offset: number, groupId = 'g'): Promise<void> {
   const runner = await at.at().runnerFor(groupId);
   const topicId = at.metadata.topicId('orders');
   const offsets = [{ topicId, partition: 0, offset, leaderEpoch: -1, metadata: '' }];
-  const request = { groupId, memberId: '', memberEpoch: -1, incarnation: 0, rewind: false, offsets };
+  const request = { groupId, memberId: '', memberEpoch: -1, incarnation: 0, offsets };
   await runner.request((shard, now, image) => shard.commitOffsets(request, now, image));
 }
 

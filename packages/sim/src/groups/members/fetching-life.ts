@@ -3,7 +3,7 @@
  * processes what it reads at once, commits now and then, and gives up what is revoked when it has
  * committed it, if it is not too busy.
  */
-import { FetchSession, Membership } from '@barnabas/client';
+import { FetchSession, GroupCalls, Membership } from '@barnabas/client';
 import type {
   ClusterRouter,
   FetchedData,
@@ -11,6 +11,7 @@ import type {
   FetchSubscription,
   GroupTopicPartition,
   MembershipToResume,
+  OffsetOfMember,
 } from '@barnabas/client';
 import { BarnabasError, decodeRecords, splitBatches, v1 } from '@barnabas/protocol';
 import { nameOf } from '../truth/ledger.js';
@@ -32,7 +33,8 @@ interface Reading extends GroupTopicPartition {
   /** Fetched while the application was busy. */
   readonly waiting: FetchedData[];
   isRevoked: boolean;
-  hasRewound: boolean;
+  /** How often the group has gone back in it. */
+  rewinds: number;
 }
 
 const COMMIT_TIMEOUT_MS = 3000;
@@ -119,7 +121,7 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
     if (mine.length === 0 || this.#isForsaken) return;
     const reading = dice.pick(mine);
     reading.position = dice.between(0, reading.position);
-    reading.hasRewound = true;
+    reading.rewinds += 1;
     ledger.sought(this, nameOf(reading), reading.position);
     this.#read(reading);
   }
@@ -178,7 +180,7 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
       const reading: Reading = {
         ...partition,
         ...{ position: own ?? stored, committed: stored, subscription: undefined, waiting: [] },
-        ...{ isRevoked: false, hasRewound: (own ?? stored) < stored },
+        ...{ isRevoked: false, rewinds: (committed[index]?.rewinds ?? 0) + ((own ?? stored) < stored ? 1 : 0) },
       };
       this.#readings.set(name, reading);
       if (!this.#isForsaken) this.#read(reading);
@@ -303,26 +305,41 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
     });
   }
 
+  /** An earlier attempt at a commit, given up because it was held up on its way, comes after all. */
+  #echo(offsets: readonly OffsetOfMember[]): void {
+    const { world, process, groupId } = this.parts;
+    const { memberId, memberEpoch, incarnation, instanceId } = this.#membership.identity;
+    const request = v1.CommitOffsetsRequest.create({
+      ...{ groupId, memberId, memberEpoch, incarnation, instanceId },
+      offsets: offsets.map(({ topic, topicId = '', partition, offset, rewinds }) => ({
+        ...{ partition: { topic, topicId, partition }, offset, metadata: '', rewinds },
+      })),
+    });
+    process.scope.after(world.dice.between(100, 5000), () => {
+      const calls = new GroupCalls(this.#router, groupId);
+      world.tally.count('commits that came once more');
+      calls
+        .call((client, options) => client.commitOffsets(request, options), { timeoutMs: COMMIT_TIMEOUT_MS })
+        .catch((error: unknown) => error instanceof BarnabasError || world.fail(error));
+    });
+  }
+
   async #commit(readings: readonly Reading[]): Promise<void> {
     const { world } = this.parts;
     const due = readings.filter(({ position, committed }) => position !== committed);
-    for (const isRewind of [true, false]) {
-      const some = due.filter(({ hasRewound }) => hasRewound === isRewind);
-      if (some.length === 0) continue;
-      const offsets = some.map(({ topic, topicId, partition, position }) => ({
-        ...{ topic, topicId, partition, offset: position },
-      }));
-      try {
-        const outcomes = await this.#membership.commit(offsets, { rewind: isRewind, timeoutMs: COMMIT_TIMEOUT_MS });
-        for (const [index, reading] of some.entries()) {
-          if (outcomes[index]?.error !== undefined) continue;
-          reading.committed = offsets[index]?.offset ?? 0;
-          if (isRewind) reading.hasRewound = false;
-        }
-      } catch (error) {
-        if (!(error instanceof BarnabasError)) return world.fail(error);
-        world.tally.count(`commits failed with ${error.errorName}`);
+    if (due.length === 0) return;
+    const offsets = due.map(({ topic, topicId, partition, position, rewinds }) => ({
+      ...{ topic, topicId, partition, offset: position, rewinds },
+    }));
+    try {
+      const outcomes = await this.#membership.commit(offsets, { timeoutMs: COMMIT_TIMEOUT_MS });
+      for (const [index, reading] of due.entries()) {
+        if (outcomes[index]?.error === undefined) reading.committed = offsets[index]?.offset ?? 0;
       }
+      if (offsets.some(({ rewinds }) => rewinds > 0)) this.#echo(offsets);
+    } catch (error) {
+      if (!(error instanceof BarnabasError)) return world.fail(error);
+      world.tally.count(`commits failed with ${error.errorName}`);
     }
   }
 }

@@ -81,10 +81,15 @@ export class Liar {
     if (topicId === undefined) return;
     const committed = this.world.history.image(this.groupId).offsets.get(partitionKey(topicId, partition))?.offset ?? 0;
     const request = v1.CommitOffsetsRequest.create({
-      ...{ groupId: this.groupId, memberId: 'liar', rewind: !isOwn && dice.chance(0.3) },
+      ...{ groupId: this.groupId, memberId: 'liar' },
       memberEpoch: isOwn ? this.#epoch : dice.between(1, this.#epoch + 1),
       incarnation: this.#incarnation + (isOwn ? 0 : dice.between(-1, 1)),
-      offsets: [{ partition: { topic, topicId, partition }, offset: dice.between(0, committed), metadata: '' }],
+      offsets: [
+        {
+          ...{ partition: { topic, topicId, partition }, offset: dice.between(0, committed), metadata: '' },
+          ...(!isOwn && dice.chance(0.3) && { rewinds: dice.between(0, 3) }),
+        },
+      ],
     });
     this.#late = request;
     tally.count('commits of liars');

@@ -15,6 +15,20 @@ function changeCommits(shard: GroupShard, change: (request: CommitRequest) => Co
   shard.commitOffsets = (request, now, image) => commitOffsets.call(shard, change(request), now, image);
 }
 
+/** Every commit of a member counts what `count` says of what it counts itself and of what is committed. */
+function changeOffsets(shard: GroupShard, count: (asked: number, before: number) => number): void {
+  changeCommits(shard, (request) => {
+    if (request.memberId === '') return request;
+    const committed = shard.group(request.groupId)?.offsets;
+    const offsets = request.offsets.map((one) => {
+      const before = committed?.get(partitionKey(one.topicId, one.partition));
+      if (before === undefined || one.offset >= before.offset) return one;
+      return { ...one, rewinds: count(one.rewinds ?? before.rewinds, before.rewinds) };
+    });
+    return { ...request, offsets };
+  });
+}
+
 function memberOf(shard: GroupShard, { groupId, memberId }: Pick<HeartbeatRequest, 'groupId' | 'memberId'>) {
   return shard.group(groupId)?.members.get(memberId);
 }
@@ -54,7 +68,15 @@ export const everyCommitRewinds: GroupPlant = {
   says: 'a commit that is late takes the place of a later one',
   caughtBy: ['offsets-back'],
   tricks: ['lie', 'resume', 'stall'],
-  shard: (shard) => changeCommits(shard, (request) => ({ ...request, rewind: true })),
+  shard: (shard) => changeOffsets(shard, (_, before) => before + 1),
+};
+
+export const lateRewinds: GroupPlant = {
+  name: 'late-rewinds',
+  says: 'a commit that goes back and is late undoes what was committed after it',
+  caughtBy: ['offsets-back'],
+  tricks: ['rewind', 'cutOff', 'stall'],
+  shard: (shard) => changeOffsets(shard, (asked, before) => (asked > 0 && asked <= before ? before + 1 : asked)),
 };
 
 export const ignoreIncarnations: GroupPlant = {

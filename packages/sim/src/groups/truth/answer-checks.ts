@@ -58,9 +58,12 @@ export class AnswerChecks {
     } else this.#fetch(question.message as v1.FetchOffsetsRequest, message as never, at);
   }
 
-  #noteRewinds({ groupId, memberId, rewind, offsets }: v1.CommitOffsetsRequest): void {
-    if (!rewind && memberId !== '') return;
-    for (const { partition, offset } of offsets) this.parts.rewinds.asked(groupId, this.#keyOf(partition), offset);
+  #noteRewinds({ groupId, memberId, offsets }: v1.CommitOffsetsRequest): void {
+    for (const { partition, offset, rewinds } of offsets) {
+      const key = this.#keyOf(partition);
+      if (memberId === '') this.parts.rewinds.reset(groupId, key, offset);
+      else if (rewinds !== undefined) this.parts.rewinds.asked(groupId, key, { rewinds, offset });
+    }
   }
 
   #heartbeat(request: v1.ConsumerGroupHeartbeatRequest, answer: v1.ConsumerGroupHeartbeatResponse, at: number): void {
@@ -115,13 +118,13 @@ export class AnswerChecks {
   }
 
   #commit(request: v1.CommitOffsetsRequest, answer: v1.CommitOffsetsResponse, at: number): void {
-    const { groupId, memberId, incarnation, rewind, offsets } = request;
+    const { groupId, memberId, incarnation, offsets } = request;
     if (answer.error !== undefined) {
       this.parts.count(`commits refused with ${errorFromProto(answer.error).errorName}`);
       return;
     }
     const moments = this.parts.history.since(groupId, at);
-    for (const [index, { partition, offset }] of offsets.entries()) {
+    for (const [index, { partition, offset, rewinds }] of offsets.entries()) {
       const error = answer.results[index]?.error;
       this.parts.count(error === undefined ? 'commits acknowledged' : 'commits of a partition refused');
       if (error !== undefined) continue;
@@ -136,11 +139,18 @@ export class AnswerChecks {
           ...{ groupId, memberId, incarnation, key, offset },
         });
       }
-      const values = moments.map((image) => image.offsets.get(key)?.offset ?? -1);
-      const isTrue = values.some((value) => value === offset || (!rewind && memberId !== '' && value > offset));
+      const values = moments.map((image) => image.offsets.get(key));
+      // What takes the place of a commit that is late was committed later.
+      const isTrue = values.some((value) => {
+        if (value === undefined) return false;
+        const counted = rewinds ?? value.rewinds;
+        const isLater = value.rewinds > counted || (value.rewinds === counted && value.offset > offset);
+        return value.offset === offset || (memberId !== '' && isLater);
+      });
       if (isTrue) continue;
       throw new Violation('committed', 'a commit was acknowledged and is not committed', {
-        ...{ groupId, memberId, key, offset, truth: values.join() },
+        ...{ groupId, memberId, key, offset, rewinds },
+        truth: values.map((value) => value && `${value.rewinds}:${value.offset}`).join(),
       });
     }
   }

@@ -2,7 +2,8 @@
  * What every committed record must be, seen against the state before it.
  *
  *   epochs        epochs of groups and targets grow; those of a member too, within an incarnation
- *   offsets-back  a committed offset falls only by a reset or a rewind that somebody has asked for
+ *   offsets-back  a committed offset falls only by a reset or by going back, which somebody has asked for; and
+ *                 going back is counted, so that nothing which was asked for before it comes after it
  *   sound         G1 to G5 of the protocol, behind every record
  *   balanced      a new target of the uniform assignor is balanced within one where all subscribe alike
  *   sticky        of what a member had before it keeps as much as balance leaves it
@@ -36,10 +37,12 @@ export class RecordChecks {
   }
 
   #checkOffset(key: string, before: GroupImage, after: GroupImage): void {
-    const [was, is] = [before.offsets.get(key)?.offset, after.offsets.get(key)?.offset];
-    if (was === undefined || is === undefined || is >= was || this.rewinds.allows(after.id, key, is)) return;
+    const [was, is] = [before.offsets.get(key), after.offsets.get(key)];
+    if (was === undefined || is === undefined) return;
+    const isSame = is.rewinds === was.rewinds && is.offset >= was.offset;
+    if (isSame || (is.rewinds > was.rewinds && this.rewinds.allows(after.id, key, is))) return;
     throw new Violation('offsets-back', 'a committed offset fell, and nobody had asked for that', {
-      ...{ group: after.id, partition: key, was, is },
+      ...{ group: after.id, partition: key, was: `${was.rewinds}:${was.offset}`, is: `${is.rewinds}:${is.offset}` },
     });
   }
 

@@ -10,6 +10,7 @@ import { keyOf } from '../types.js';
 import type {
   Effect,
   FetchedRecords,
+  OffsetToCommit,
   Parcel,
   Push,
   SubscriptionSettings,
@@ -95,6 +96,11 @@ export class ModelClient {
   readonly released: string[] = [];
   /** What the coordinator has. */
   readonly committed = new Map<string, number>();
+  /** How often the group has gone back in what is committed. */
+  readonly rewinds = new Map<string, number>();
+  /** Positions of commits that were not answered, which may come yet; refused once the partition has been given anew. */
+  readonly #late: (OffsetToCommit & { readonly tenure: number })[] = [];
+  readonly #tenures = new Map<string, number>();
   /** What the member owns, as its coordinator sees it. */
   readonly owned = new Set<string>();
   /** Whose last commit failed: what they acknowledged may be lost. */
@@ -142,11 +148,14 @@ export class ModelClient {
   }
 
   assign(partitions: readonly TopicPartition[]): void {
-    for (const partition of partitions) this.owned.add(keyOf(partition));
+    for (const partition of partitions) {
+      this.owned.add(keyOf(partition));
+      this.#tenures.set(keyOf(partition), this.#tenureOf(partition) + 1);
+    }
     const assigned = partitions.map((partition) => {
       const offset = this.committed.get(keyOf(partition));
       const committed = offset === undefined ? undefined : { offset, leaderEpoch: -1, metadata: '' };
-      return { ...partition, committed };
+      return { ...partition, committed, rewinds: this.rewinds.get(keyOf(partition)) ?? 0 };
     });
     this.subscription.assigned(assigned, 2);
     this.run();
@@ -232,15 +241,11 @@ export class ModelClient {
   answerCommit(how: 'taken' | 'refused' | 'unknown' | 'failed' = 'taken'): void {
     const commit = this.commits.shift();
     if (commit === undefined) return;
-    for (const { offset, ...partition } of commit.offsets) {
-      const key = keyOf(partition);
-      if (how === 'taken') {
-        const known = this.committed.get(key);
-        this.committed.set(key, commit.rewind || known === undefined ? offset : Math.max(known, offset));
-        this.failed.delete(key);
-      } else {
-        this.failed.add(key);
-      }
+    for (const offset of commit.offsets) {
+      if (how === 'taken') this.#take(offset);
+      if (how === 'failed') this.#late.push({ ...offset, tenure: this.#tenureOf(offset) });
+      if (how === 'taken') this.failed.delete(keyOf(offset));
+      else this.failed.add(keyOf(offset));
     }
     const refusal = new BarnabasError(how === 'unknown' ? 'UNKNOWN_TOPIC_ID' : 'STALE_MEMBER_EPOCH', 'not so');
     const outcomes =
@@ -249,6 +254,27 @@ export class ModelClient {
         : commit.offsets.map(() => (how === 'taken' ? undefined : refusal));
     this.subscription.committed(commit.commitId, outcomes, this.nowMs);
     this.run();
+  }
+
+  /** The newest of what was not answered, or the oldest, reaches the coordinator after all. */
+  arriveLate(isNewest: boolean): void {
+    const late = isNewest ? this.#late.pop() : this.#late.shift();
+    if (late === undefined || !this.owned.has(keyOf(late)) || late.tenure !== this.#tenureOf(late)) return;
+    this.#take(late);
+  }
+
+  /** As the coordinator does: what is committed only grows, by how often the group has gone back and then by the offset. */
+  #take({ offset, rewinds: counted, ...partition }: OffsetToCommit): void {
+    const key = keyOf(partition);
+    const before = this.rewinds.get(key) ?? 0;
+    const rewinds = counted ?? before;
+    if (rewinds < before || (rewinds === before && offset < (this.committed.get(key) ?? -1))) return;
+    this.committed.set(key, offset);
+    this.rewinds.set(key, rewinds);
+  }
+
+  #tenureOf(partition: TopicPartition): number {
+    return this.#tenures.get(keyOf(partition)) ?? 0;
   }
 
   advance(ms: number): void {

@@ -57,6 +57,8 @@ export interface CommittedOffset {
   readonly leaderEpoch: number;
   readonly metadata: string;
   readonly commitTimestampMs: number;
+  /** How often the group had gone back in the partition. */
+  readonly rewinds: number;
 }
 
 export interface GroupImage {

@@ -396,19 +396,13 @@ describe('a decision that is cut off', () => {
 
 describe('offsets', () => {
   const commit = (at: TestCoordinator, member: TestMember, partition: number, offset: number, change = {}) => {
-    const {
-      groupId,
-      memberId,
-      memberEpoch,
-      incarnation,
-      rewind = false,
-    } = {
+    const { groupId, memberId, memberEpoch, incarnation, rewinds } = {
       ...member.request(),
       ...change,
-    } as ReturnType<TestMember['request']> & { rewind?: boolean };
+    } as ReturnType<TestMember['request']> & { rewinds?: number };
     const topicId = at.metadata.topicId('orders');
-    const offsets = [{ topicId, partition, offset, leaderEpoch: 3, metadata: 'm' }];
-    return at.commit({ groupId, memberId, memberEpoch, incarnation, rewind, offsets })[0];
+    const offsets = [{ topicId, partition, offset, leaderEpoch: 3, metadata: 'm', rewinds }];
+    return at.commit({ groupId, memberId, memberEpoch, incarnation, offsets })[0];
   };
   const committed = (at: TestCoordinator, partition: number) => {
     const topicId = at.metadata.topicId('orders');
@@ -432,6 +426,7 @@ describe('offsets', () => {
         leaderEpoch: 3,
         metadata: 'm',
         commitTimestampMs: at.now.wallMs,
+        rewinds: 0,
       },
     ]);
     expect(committed(at, 1)).toBe(-1);
@@ -481,8 +476,54 @@ describe('offsets', () => {
     const records = at.log.length;
     expect(commit(at, one, 0, 4)).toBeUndefined();
     expect([committed(at, 0), at.log.length]).toEqual([9, records]);
-    expect(commit(at, one, 0, 4, { rewind: true })).toBeUndefined();
+    expect(commit(at, one, 0, 4, { rewinds: 1 })).toBeUndefined();
     expect(committed(at, 0)).toBe(4);
+  });
+
+  test('do not go back by a commit that went back and is late, also after the coordinator has moved', () => {
+    const at = coordinator();
+    const one = new TestMember(at, 'one');
+    one.beat();
+    const steps = [
+      [9, 0, 9],
+      [4, 1, 4],
+      [6, 1, 6],
+      // Another attempt at what was committed before.
+      [4, 1, 6],
+      [9, 0, 6],
+      // Back again, and the same once more.
+      [2, 2, 2],
+      [3, 2, 3],
+      [6, 1, 3],
+      [2, 2, 3],
+      // Forward on purpose, and back, without a commit in between.
+      [1, 4, 1],
+      [8, 3, 1],
+    ] as const;
+    for (const [offset, rewinds, expected] of steps) {
+      expect(commit(at, one, 0, offset, { rewinds })).toBeUndefined();
+      expect([offset, rewinds, committed(at, 0)]).toEqual([offset, rewinds, expected]);
+      at.move({ compacted: true });
+    }
+    // Who does not count goes on from what is committed.
+    expect(commit(at, one, 0, 0)).toBeUndefined();
+    expect(commit(at, one, 0, 5)).toBeUndefined();
+    expect(committed(at, 0)).toBe(5);
+    for (const rewinds of [-1, 0.5, 2 ** 31]) expect(commit(at, one, 0, 6, { rewinds })).toBe('INVALID_REQUEST');
+  });
+
+  test('are counted by a reset, so that the next owner goes on behind it', () => {
+    const at = coordinator();
+    const [one, two] = [new TestMember(at, 'one'), new TestMember(at, 'two')];
+    expect(commit(at, one, 0, 9, nobody)).toBeUndefined();
+    expect(commit(at, one, 0, 3, { ...nobody, rewinds: 7 })).toBeUndefined();
+    expect(commit(at, one, 0, 5, nobody)).toBeUndefined();
+    two.beat();
+    const topicId = at.metadata.topicId('orders');
+    const fetched = at.take(at.shard.fetchOffsets({ ...two.request(), partitions: [{ topicId, partition: 0 }] }));
+    expect(fetched).toMatchObject([{ offset: 5, rewinds: 1 }]);
+    expect(commit(at, two, 0, 6, { rewinds: 1 })).toBeUndefined();
+    expect(committed(at, 0)).toBe(6);
   });
 
   test('are reset by anybody while there are no members', () => {
@@ -509,7 +550,7 @@ describe('offsets', () => {
       { ...offset, metadata: 'ü'.repeat(2_049) },
       { ...offset, partition: 1, metadata: 'ü'.repeat(2_048) },
     ];
-    expect(at.commit({ ...one.request(), rewind: false, offsets })).toEqual([
+    expect(at.commit({ ...one.request(), offsets })).toEqual([
       undefined,
       'UNKNOWN_TOPIC_OR_PARTITION',
       'UNKNOWN_TOPIC_ID',

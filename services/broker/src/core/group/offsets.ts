@@ -6,6 +6,8 @@
  * (a reset, or a consumer that assigns partitions to itself). So what a member commits late, after a
  * partition has gone to another, is refused, and offsets do not move back behind the new owner's back.
  *
+ * What is committed of a partition only grows: by how often the group has gone back, then by the offset.
+ *
  * Errors. The whole request: INVALID_GROUP_ID, INVALID_REQUEST, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID,
  * FENCED_MEMBER_EPOCH (a stream that is over), STALE_MEMBER_EPOCH (an epoch that is not the member's).
  * A partition: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, OFFSET_METADATA_TOO_LARGE, INVALID_REQUEST,
@@ -40,16 +42,11 @@ export interface OffsetToCommit extends TopicPartitionId {
   /** Of the last record consumed; -1: not known. */
   readonly leaderEpoch: number;
   readonly metadata: string;
+  /** How often the group has gone back in the partition, as the committer counts; undefined: as is committed. */
+  readonly rewinds?: number | undefined;
 }
 
 export interface CommitRequest extends MemberClaim {
-  /**
-   * Whether an offset below the committed one takes its place, as after a seek. Otherwise it is answered
-   * and changes nothing, since it can only be late:
-   *   1. M commits 5. The answer does not come, and M goes on; it commits 9, which is answered.
-   *   2. The first commit arrives. M owns the partition still and would read 5 to 8 again after a restart.
-   */
-  readonly rewind: boolean;
   readonly offsets: readonly OffsetToCommit[];
 }
 
@@ -68,9 +65,12 @@ export interface FetchedOffset extends TopicPartitionId {
   readonly leaderEpoch: number;
   readonly metadata: string;
   readonly commitTimestampMs: number;
+  /** How often the group has gone back in the partition; 0 where nothing is committed. */
+  readonly rewinds: number;
 }
 
 const NOBODY_EPOCH = -1;
+const MAX_INT32 = 2 ** 31 - 1;
 
 export function commitOffsets(
   plan: Plan,
@@ -87,14 +87,37 @@ export function commitOffsets(
       checkCommit(commit, context.settings);
       if (member !== undefined) checkOwnership(member, request, { topicId, partition });
       const before = plan.find(request.groupId)?.offsets.get(partitionKey(topicId, partition));
-      const isLate = member !== undefined && !request.rewind && before !== undefined && commit.offset < before.offset;
-      const committed = { topicId, partition, topic, ...commit, commitTimestampMs: now.wallMs };
-      if (!isLate) plan.add(offsetCommitRecord(request.groupId, committed));
+      const rewinds = member === undefined ? rewindsOfReset(commit, before) : (commit.rewinds ?? before?.rewinds ?? 0);
+      const committed = { topicId, partition, topic, ...commit, rewinds, commitTimestampMs: now.wallMs };
+      if (before === undefined || !isLate(committed, before)) {
+        plan.add(offsetCommitRecord(request.groupId, committed));
+      }
       return { topicId, partition, error: undefined };
     } catch (error) {
       return { topicId, partition, error: refusalOf(error) };
     }
   });
+}
+
+/**
+ * A commit may come after one that its member has sent later: it, or an attempt at it, was held up on the way.
+ *   1. M commits 5. The answer does not come, and M goes on; it commits 9, which is answered.
+ *   2. The first commit arrives. M owns the partition still and would read 5 to 8 again after a restart.
+ * That 5 is below 9 does not tell, since a member may go back on purpose:
+ *   1. M has committed 9, seeks to 5 and commits that; the answer does not come, and M commits 5 again.
+ *   2. M goes on and commits 7. The first attempt arrives.
+ * So members count how often they have gone back, and what is committed only grows: by the count, then by the offset.
+ */
+function isLate(commit: Place, before: Place): boolean {
+  return commit.rewinds < before.rewinds || (commit.rewinds === before.rewinds && commit.offset < before.offset);
+}
+
+type Place = Pick<CommittedOffset, 'rewinds' | 'offset'>;
+
+/** Who resets offsets does not know how often others have gone back, and always has its way. */
+function rewindsOfReset({ offset }: { readonly offset: number }, before: Place | undefined): number {
+  if (before === undefined) return 0;
+  return offset < before.offset ? Math.min(MAX_INT32, before.rewinds + 1) : before.rewinds;
 }
 
 export function fetchOffsets(group: GroupImage | undefined, request: FetchOffsetsRequest): FetchedOffset[] {
@@ -107,12 +130,12 @@ export function fetchOffsets(group: GroupImage | undefined, request: FetchOffset
   const wanted = request.partitions ?? [...(group?.offsets.values() ?? [])];
   return wanted.map(({ topicId, partition }) => {
     const committed = group?.offsets.get(partitionKey(topicId, partition));
-    const { offset, leaderEpoch, metadata, commitTimestampMs } = committed ?? NOTHING_COMMITTED;
-    return { topicId, partition, offset, leaderEpoch, metadata, commitTimestampMs };
+    const { offset, leaderEpoch, metadata, commitTimestampMs, rewinds } = committed ?? NOTHING_COMMITTED;
+    return { topicId, partition, offset, leaderEpoch, metadata, commitTimestampMs, rewinds };
   });
 }
 
-const NOTHING_COMMITTED = { offset: -1, leaderEpoch: -1, metadata: '', commitTimestampMs: -1 } as const;
+const NOTHING_COMMITTED = { offset: -1, leaderEpoch: -1, metadata: '', commitTimestampMs: -1, rewinds: 0 } as const;
 
 /** GROUP_ID_NOT_FOUND for the request; GROUP_SUBSCRIBED_TO_TOPIC for a partition that members may be reading. */
 export function deleteOffsets(
@@ -215,6 +238,10 @@ function checkCommit(commit: Omit<OffsetToCommit, 'topicId' | 'partition'>, sett
   }
   if (!Number.isSafeInteger(commit.leaderEpoch) || commit.leaderEpoch < -1) {
     throw new BarnabasError('INVALID_REQUEST', `a leader epoch is -1 or greater, not ${commit.leaderEpoch}`);
+  }
+  const { rewinds = 0 } = commit;
+  if (!Number.isInteger(rewinds) || rewinds < 0 || rewinds > MAX_INT32) {
+    throw new BarnabasError('INVALID_REQUEST', `a group has gone back 0 times or more, not ${rewinds}`);
   }
   const bytes = utf8Length(commit.metadata);
   if (bytes <= settings.offsetMetadataMaxBytes) return;

@@ -8,11 +8,11 @@ test('keys are a type number and fields in order: what compaction compares', () 
   const record: GroupRecord = {
     type: 'offsetCommit',
     key: { groupId: 'g', topicId: 't', partition: 2 },
-    value: { offset: 300, leaderEpoch: -1, metadata: '', commitTimestampMs: 1, topic: 'x' },
+    value: { offset: 300, leaderEpoch: -1, metadata: '', commitTimestampMs: 1, topic: 'x', rewinds: 3 },
   };
   const encoded = encodeGroupRecord(record);
   expect(hex(encoded.key)).toBe('0001' + '0a0167' + '120174' + '1802');
-  expect(hex(encoded.value)).toBe('08ac02' + '10ffffffffffffffffff01' + '2001' + '2a0178');
+  expect(hex(encoded.value)).toBe('08ac02' + '10ffffffffffffffffff01' + '2001' + '2a0178' + '3003');
   expect(decodeGroupRecord(encoded)).toEqual(record);
 });
 

@@ -47,9 +47,9 @@ function toCommit(
 ): { offsets: OffsetToCommit[]; errors: ReadonlyMap<number, BarnabasError> } {
   const offsets: OffsetToCommit[] = [];
   const errors = new Map<number, BarnabasError>();
-  for (const [index, { partition, offset, leaderEpoch = -1, metadata }] of asked.entries()) {
+  for (const [index, { partition, offset, leaderEpoch = -1, metadata, rewinds }] of asked.entries()) {
     try {
-      offsets.push({ ...identified(partition ?? NOWHERE, image), offset, leaderEpoch, metadata });
+      offsets.push({ ...identified(partition ?? NOWHERE, image), offset, leaderEpoch, metadata, rewinds });
     } catch (error) {
       errors.set(index, refusalOf(error));
     }
@@ -60,6 +60,6 @@ function toCommit(
 const NOWHERE: v1.GroupPartition = { topic: '', topicId: '', partition: 0 };
 
 function toRequest(request: v1.CommitOffsetsRequest, offsets: readonly OffsetToCommit[]): CommitRequest {
-  const { groupId, memberId, memberEpoch = NOBODY_EPOCH, incarnation, instanceId, rewind } = request;
-  return { groupId, memberId, memberEpoch, incarnation, instanceId, rewind, offsets };
+  const { groupId, memberId, memberEpoch = NOBODY_EPOCH, incarnation, instanceId } = request;
+  return { groupId, memberId, memberEpoch, incarnation, instanceId, offsets };
 }

@@ -65,8 +65,9 @@ function toMessage(
   found: FetchedOffset | undefined,
   error?: BarnabasError,
 ): v1.FetchedOffset {
-  const { offset = -1, leaderEpoch = -1, metadata = '', commitTimestampMs = -1 } = found ?? {};
-  return { partition, offset, leaderEpoch, metadata, commitTimestampMs, error: error && errorToProto(error) };
+  const { offset = -1, leaderEpoch = -1, metadata = '', commitTimestampMs = -1, rewinds = 0 } = found ?? {};
+  const committed = { offset, leaderEpoch, metadata, commitTimestampMs, rewinds };
+  return { partition, ...committed, error: error && errorToProto(error) };
 }
 
 function byTopicAndPartition(one: v1.FetchedOffset, other: v1.FetchedOffset): number {

@@ -474,11 +474,6 @@ export interface CommitOffsetsRequest {
   instanceId: string;
   /** At least one. */
   offsets: OffsetToCommit[];
-  /**
-   * Whether an offset below the committed one takes its place, as after a seek. Without it a lower one is
-   * taken for a late one: answered, and nothing changes. Commits of nobody's member always take its place.
-   */
-  rewind: boolean;
 }
 
 /** One offset. */
@@ -495,6 +490,14 @@ export interface OffsetToCommit {
     | undefined;
   /** At most offset.metadata.max.bytes. */
   metadata: string;
+  /**
+   * How often the group has gone back in this partition when this was committed: what FetchOffsets said when the
+   * member was given the partition, and one more for each time that it has gone back since. A commit of a higher
+   * count takes the place of what is committed, also below it; of the same count, unless it is below; of a lower
+   * count it is late. One that is late is answered, and nothing changes. Absent: the count of what is committed.
+   * Nobody's member need not count: its commits always take the place of what is committed.
+   */
+  rewinds?: number | undefined;
 }
 
 /** Answers. */
@@ -554,7 +557,11 @@ export interface FetchedOffset {
   /** When it was committed, in milliseconds since 1970; -1: never. */
   commitTimestampMs: number;
   /** Absent on success. */
-  error: Error | undefined;
+  error:
+    | Error
+    | undefined;
+  /** How often the group has gone back in the partition: see OffsetToCommit. */
+  rewinds: number;
 }
 
 /** Forgets offsets. */
@@ -2943,15 +2950,7 @@ export const GroupAssignment = {
 };
 
 function createBaseCommitOffsetsRequest(): CommitOffsetsRequest {
-  return {
-    groupId: "",
-    memberId: "",
-    memberEpoch: undefined,
-    incarnation: 0,
-    instanceId: "",
-    offsets: [],
-    rewind: false,
-  };
+  return { groupId: "", memberId: "", memberEpoch: undefined, incarnation: 0, instanceId: "", offsets: [] };
 }
 
 export const CommitOffsetsRequest = {
@@ -2973,9 +2972,6 @@ export const CommitOffsetsRequest = {
     }
     for (const v of message.offsets) {
       OffsetToCommit.encode(v!, writer.uint32(50).fork()).ldelim();
-    }
-    if (message.rewind !== false) {
-      writer.uint32(56).bool(message.rewind);
     }
     return writer;
   },
@@ -3029,13 +3025,6 @@ export const CommitOffsetsRequest = {
 
           message.offsets.push(OffsetToCommit.decode(reader, reader.uint32()));
           continue;
-        case 7:
-          if (tag !== 56) {
-            break;
-          }
-
-          message.rewind = reader.bool();
-          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -3056,13 +3045,12 @@ export const CommitOffsetsRequest = {
     message.incarnation = object.incarnation ?? 0;
     message.instanceId = object.instanceId ?? "";
     message.offsets = object.offsets?.map((e) => OffsetToCommit.fromPartial(e)) || [];
-    message.rewind = object.rewind ?? false;
     return message;
   },
 };
 
 function createBaseOffsetToCommit(): OffsetToCommit {
-  return { partition: undefined, offset: 0, leaderEpoch: undefined, metadata: "" };
+  return { partition: undefined, offset: 0, leaderEpoch: undefined, metadata: "", rewinds: undefined };
 }
 
 export const OffsetToCommit = {
@@ -3078,6 +3066,9 @@ export const OffsetToCommit = {
     }
     if (message.metadata !== "") {
       writer.uint32(34).string(message.metadata);
+    }
+    if (message.rewinds !== undefined) {
+      writer.uint32(40).int32(message.rewinds);
     }
     return writer;
   },
@@ -3117,6 +3108,13 @@ export const OffsetToCommit = {
 
           message.metadata = reader.string();
           continue;
+        case 5:
+          if (tag !== 40) {
+            break;
+          }
+
+          message.rewinds = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -3137,6 +3135,7 @@ export const OffsetToCommit = {
     message.offset = object.offset ?? 0;
     message.leaderEpoch = object.leaderEpoch ?? undefined;
     message.metadata = object.metadata ?? "";
+    message.rewinds = object.rewinds ?? undefined;
     return message;
   },
 };
@@ -3401,7 +3400,15 @@ export const FetchOffsetsResponse = {
 };
 
 function createBaseFetchedOffset(): FetchedOffset {
-  return { partition: undefined, offset: 0, leaderEpoch: 0, metadata: "", commitTimestampMs: 0, error: undefined };
+  return {
+    partition: undefined,
+    offset: 0,
+    leaderEpoch: 0,
+    metadata: "",
+    commitTimestampMs: 0,
+    error: undefined,
+    rewinds: 0,
+  };
 }
 
 export const FetchedOffset = {
@@ -3423,6 +3430,9 @@ export const FetchedOffset = {
     }
     if (message.error !== undefined) {
       Error.encode(message.error, writer.uint32(50).fork()).ldelim();
+    }
+    if (message.rewinds !== 0) {
+      writer.uint32(56).int32(message.rewinds);
     }
     return writer;
   },
@@ -3476,6 +3486,13 @@ export const FetchedOffset = {
 
           message.error = Error.decode(reader, reader.uint32());
           continue;
+        case 7:
+          if (tag !== 56) {
+            break;
+          }
+
+          message.rewinds = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -3498,6 +3515,7 @@ export const FetchedOffset = {
     message.metadata = object.metadata ?? "";
     message.commitTimestampMs = object.commitTimestampMs ?? 0;
     message.error = (object.error !== undefined && object.error !== null) ? Error.fromPartial(object.error) : undefined;
+    message.rewinds = object.rewinds ?? 0;
     return message;
   },
 };

@@ -260,7 +260,7 @@ export class GroupLife {
     this.#counts.commits++;
     const { from, epoch: memberEpoch, incarnation, partition, offset } = letter;
     const at = parsePartitionKey(partition);
-    const claim = { groupId: GROUP, memberId: from.id, memberEpoch, incarnation, rewind: false };
+    const claim = { groupId: GROUP, memberId: from.id, memberEpoch, incarnation };
     try {
       const request = { ...claim, offsets: [{ ...at, offset, leaderEpoch: -1, metadata: '' }] };
       const decided = this.#at.shard.commitOffsets(request, this.#at.now, this.#at.metadata.image);

@@ -42,6 +42,11 @@ export interface OffsetCommitValue {
   commitTimestampMs: number;
   /** The topic's name when it was committed: for people. */
   topic: string;
+  /**
+   * How often the group had gone back in the partition: of two commits of a member, the one with the higher
+   * count is the later one, and of the same count the one with the higher offset.
+   */
+  rewinds: number;
 }
 
 /** Type 3: a group. */
@@ -218,7 +223,7 @@ export const OffsetCommitKey = {
 };
 
 function createBaseOffsetCommitValue(): OffsetCommitValue {
-  return { offset: 0, leaderEpoch: 0, metadata: "", commitTimestampMs: 0, topic: "" };
+  return { offset: 0, leaderEpoch: 0, metadata: "", commitTimestampMs: 0, topic: "", rewinds: 0 };
 }
 
 export const OffsetCommitValue = {
@@ -237,6 +242,9 @@ export const OffsetCommitValue = {
     }
     if (message.topic !== "") {
       writer.uint32(42).string(message.topic);
+    }
+    if (message.rewinds !== 0) {
+      writer.uint32(48).int32(message.rewinds);
     }
     return writer;
   },
@@ -283,6 +291,13 @@ export const OffsetCommitValue = {
 
           message.topic = reader.string();
           continue;
+        case 6:
+          if (tag !== 48) {
+            break;
+          }
+
+          message.rewinds = reader.int32();
+          continue;
       }
       if ((tag & 7) === 4 || tag === 0) {
         break;
@@ -302,6 +317,7 @@ export const OffsetCommitValue = {
     message.metadata = object.metadata ?? "";
     message.commitTimestampMs = object.commitTimestampMs ?? 0;
     message.topic = object.topic ?? "";
+    message.rewinds = object.rewinds ?? 0;
     return message;
   },
 };
