@@ -7,10 +7,11 @@ import type { v1 } from '@barnabas/protocol';
 import type { CallOptions, Channel } from '@barnabas/rpc';
 import { partitionName } from '../records.js';
 import type { TopicPartition } from '../records.js';
-import { backoffMs, sleep } from './backoff.js';
+import { backoffMs } from './backoff.js';
 import type { Endpoint } from './broker-endpoints.js';
 import type { ClusterRouter } from './cluster-router.js';
 import { isUnreachable } from './node-pool.js';
+import { whenNews } from './news.js';
 import { ReportLimit } from './report-limit.js';
 
 /** The wire's answer about one entry. */
@@ -88,7 +89,7 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
       if (rounds > 1) this.#closeImpossible();
       const leftMs = this.#deadlineMs - this.#now();
       if (this.#open.size === 0 || leftMs <= 0) return;
-      await this.#pause(Math.min(leftMs, backoffMs(policy, rounds, environment.random)));
+      await whenNews(this.#router, Math.min(leftMs, backoffMs(policy, rounds, environment.random)));
     }
   }
 
@@ -146,17 +147,6 @@ class LeaderCallRun<Entry extends TopicPartition, Result extends EntryResult> {
   #close(entry: Entry, outcome: Result | BarnabasError): void {
     this.#open.delete(entry);
     this.#outcomes.set(entry, outcome);
-  }
-
-  /** A while, or until the router knows more. */
-  async #pause(delayMs: number): Promise<void> {
-    const changed = new Promise<void>((resolve) => {
-      const stop = this.#router.onChange(() => {
-        stop();
-        resolve();
-      });
-    });
-    await Promise.race([sleep(this.#router.environment.timers, delayMs), changed]);
   }
 
   #now(): number {

@@ -79,6 +79,11 @@ export class AssignedPartition implements TopicPartition {
     return this.#isSuspended;
   }
 
+  /** It was revoked, or its consumer leaves. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
   /** It is not this consumer's any more. */
   get isGone(): boolean {
     return this.#isGone;

@@ -217,6 +217,37 @@ describe('sharing', () => {
     one.consumer.enforceRebalance();
     await until(() => one.consumer.groupMetadata().memberEpoch > before);
   });
+
+  test('a partition that the coordinator has heard of first is read once brokers know it', async () => {
+    start();
+    appendToAll(1);
+    const reader = new Reader(consumer());
+    await until(() => reader.records.length === 4);
+    harness.cluster.freezeMetadata();
+    harness.cluster.addPartitions('t', 5);
+    append(4, 2);
+    await until(() => reader.told.includes('+ 4'));
+    await pass(5_000);
+    expect([reader.records.length, reader.failure]).toEqual([4, undefined]);
+    harness.cluster.thawMetadata();
+    await until(() => reader.records.length === 6);
+    expect(texts(reader.records.slice(4))).toEqual(['4/0', '4/1']);
+  });
+
+  test('a partition that is revoked while brokers do not know it holds nothing up', async () => {
+    start();
+    appendToAll(1);
+    const reader = new Reader(consumer());
+    await until(() => reader.records.length === 4);
+    harness.cluster.freezeMetadata();
+    harness.cluster.addPartitions('t', 5);
+    await until(() => reader.told.includes('+ 4'));
+    const other = new Reader(consumer());
+    await until(() => other.told.length > 0 && group().members.size === 2);
+    await until(() => reader.told.some((told) => told.startsWith('-')), 3_000);
+    await harness.run(reader.consumer.close(1_000));
+    expect(reader.failure).toBeUndefined();
+  });
 });
 
 describe('commits by itself', () => {

@@ -150,7 +150,8 @@ export class GroupConsumer {
     // Nobody else has asked for its leader where the position needs no looking up.
     await reading.know(assigned);
     assigned.unsuspend();
-    if (assigned.isGone) return;
+    // It was revoked meanwhile.
+    if (assigned.isSuspended) return;
     if (assigned.position >= 0) {
       reading.changed();
       return;

@@ -8,6 +8,7 @@
 import type { BarnabasError } from '@barnabas/protocol';
 import { toBarnabasError, v1 } from '@barnabas/protocol';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
+import { whenPartitionKnown } from '../cluster/news.js';
 import { FetchSession } from '../fetch/fetch-session.js';
 import type { FetchedData } from '../fetch/partition-fetcher.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
@@ -309,16 +310,18 @@ export class Reading {
     this.changed();
   }
 
-  /** Has metadata of the partition's topic asked for and watched; without it nothing is fetched. */
+  /**
+   * Has metadata of the partition's topic asked for and watched; without it nothing is fetched. One that the
+   * topic is not known to have yet is waited for: who has said that it is there may have heard of it first.
+   */
   async know(assigned: AssignedPartition): Promise<void> {
-    const { generation, topic } = assigned;
-    const { view } = this.#router;
-    if (view.topic(topic) !== undefined) return;
-    const { defaultApiTimeoutMs: timeoutMs } = this.#options;
+    const { generation } = assigned;
+    const isWanted = (): boolean => assigned.generation === generation && !assigned.isGivenUp && !this.#isClosed;
     try {
-      await view.ensureTopic(topic, { timeoutMs, allowAutoTopicCreation: false });
+      const { defaultApiTimeoutMs: timeoutMs } = this.#options;
+      await whenPartitionKnown(this.#router, assigned, { timeoutMs, isWanted });
     } catch (error) {
-      if (assigned.generation === generation) this.failPartition(assigned, toBarnabasError(error));
+      if (isWanted()) this.failPartition(assigned, toBarnabasError(error));
     }
   }
 
