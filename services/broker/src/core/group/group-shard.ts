@@ -25,7 +25,7 @@ import type { GroupImage, GroupState } from './group-image.js';
 import { deleteGroup, describeGroup, listGroups } from './group-admin.js';
 import type { DescribedGroup, ListedGroup } from './group-admin.js';
 import { heartbeat, nudgeOthers, removeMember } from './heartbeat.js';
-import type { HeartbeatRequest, HeartbeatResponse } from './heartbeat.js';
+import type { HeartbeatRequest, HeartbeatResponse } from './heartbeat-request.js';
 import { MemberTimers } from './member-timers.js';
 import { commitOffsets, deleteOffsets, expireOffsets, fetchOffsets, forgetTopics } from './offsets.js';
 import type { CommitRequest, FetchOffsetsRequest, FetchedOffset, PartitionOutcome } from './offsets.js';

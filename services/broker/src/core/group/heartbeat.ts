@@ -2,16 +2,20 @@
  * ConsumerGroupHeartbeat: the one call by which members join, live, confirm what they gave up, and
  * leave (KIP-848, KIP-345). Decides; changes nothing.
  *
- * Errors: INVALID_GROUP_ID, INVALID_REQUEST, INVALID_TOPIC_EXCEPTION, INVALID_REGULAR_EXPRESSION,
- * UNSUPPORTED_ASSIGNOR (the request); GROUP_MAX_SIZE_REACHED; UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH
- * (join again, owning nothing); FENCED_INSTANCE_ID (another member has taken over: stop);
- * UNRELEASED_INSTANCE_ID (another member still has the instance id: try again later).
+ * Errors: those of heartbeat-request.ts (what is said) and of member-fencing.ts (UNKNOWN_MEMBER_ID,
+ * FENCED_MEMBER_EPOCH: join again, owning nothing; FENCED_INSTANCE_ID: another member has taken over,
+ * stop); GROUP_MAX_SIZE_REACHED; UNRELEASED_INSTANCE_ID (another member still has the instance id: try
+ * again later); INVALID_REQUEST (another instance id, or a leave for a moment without one).
  * Protocol: docs/protocols/groups.md, sections 4 to 6.
  */
 import { BarnabasError } from '@barnabas/protocol';
 import { JOINING_EPOCH, LEAVING_EPOCH, STATIC_LEAVING_EPOCH, sortedMembers, targetOf } from './group-image.js';
 import type { GroupImage, MemberImage } from './group-image.js';
-import { checkGroupId, checkId, checkPartitionCount, checkTopicNames } from './limits.js';
+import { checkRequest } from './heartbeat-request.js';
+import type { HeartbeatRequest, HeartbeatResponse } from './heartbeat-request.js';
+import { descriptionOf, sameDescription, sameSubscription } from './member-description.js';
+import type { MemberDescription } from './member-description.js';
+import { checkIncarnation, checkMemberEpoch, validMember } from './member-fencing.js';
 import {
   currentAssignmentRecord,
   groupRecord,
@@ -19,54 +23,13 @@ import {
   memberTombstones,
   targetMemberRecord,
 } from './member-records.js';
-import type { MemberDescription } from './member-records.js';
 import type { PartitionKey, TopicPartitionId } from './partition-key.js';
 import { parsePartitionKey, partitionKey } from './partition-key.js';
 import type { Now, Plan } from './plan.js';
 import { OWNS_NOTHING, UNKNOWN_OWNERSHIP, reconcile } from './reconciliation.js';
 import type { OwnershipReport } from './reconciliation.js';
-import { checkAssignorName, refreshTarget } from './target-assignment.js';
+import { refreshTarget } from './target-assignment.js';
 import type { AssignmentContext } from './target-assignment.js';
-
-export interface HeartbeatRequest {
-  readonly groupId: string;
-  /** Chosen by the client's side, unique in the group. */
-  readonly memberId: string;
-  /** The member's, as last told; JOINING_EPOCH, LEAVING_EPOCH or STATIC_LEAVING_EPOCH. */
-  readonly memberEpoch: number;
-  /** Which of the member's streams speaks: each one opened later has a higher number. */
-  readonly incarnation: number;
-  /** A new epoch and target although nothing has changed (Kafka's enforceRebalance). */
-  readonly enforceRebalance?: boolean;
-  // Absent from here on: as it was. Joining needs topics or a pattern, and a rebalance timeout.
-  readonly clientId?: string;
-  readonly clientHost?: string;
-  readonly instanceId?: string;
-  readonly rackId?: string;
-  readonly rebalanceTimeoutMs?: number;
-  readonly topicNames?: readonly string[];
-  /** Empty takes the pattern away. */
-  readonly topicPattern?: string;
-  /** Empty leaves the choice to the group. */
-  readonly serverAssignor?: string;
-  /** What the member owns now. */
-  readonly owned?: readonly TopicPartitionId[];
-  /** The assignment that `owned` is the outcome of; a report of an older one does not count. */
-  readonly appliedVersion?: number;
-}
-
-export interface MemberAssignment {
-  readonly version: number;
-  readonly partitions: readonly TopicPartitionId[];
-}
-
-export interface HeartbeatResponse {
-  readonly memberId: string;
-  readonly memberEpoch: number;
-  readonly heartbeatIntervalMs: number;
-  /** What the member is to own; absent while it has not changed since the version it has applied. */
-  readonly assignment: MemberAssignment | undefined;
-}
 
 export function heartbeat(
   plan: Plan,
@@ -135,7 +98,10 @@ function join(plan: Plan, request: HeartbeatRequest, context: AssignmentContext)
   //   3. The first request arrives. Taken as "I own nothing", p would go to another while M works on it.
   const isNewLife =
     known === undefined || known.epoch === STATIC_LEAVING_EPOCH || request.incarnation > known.incarnation;
-  const description = describe(undefined, { ...request, instanceId: request.instanceId ?? known?.instanceId ?? '' });
+  const description = descriptionOf(undefined, {
+    ...request,
+    instanceId: request.instanceId ?? known?.instanceId ?? '',
+  });
   if (holder !== undefined) takeOver(plan, groupId, holder, memberId, description);
   const isChanged = describeTo(plan, request, description, known ?? holder);
   const report = isNewLife ? OWNS_NOTHING : UNKNOWN_OWNERSHIP;
@@ -184,64 +150,8 @@ function takeOver(plan: Plan, groupId: string, old: MemberImage, memberId: strin
 function live(plan: Plan, request: HeartbeatRequest, context: AssignmentContext): HeartbeatResponse {
   const member = validMember(plan.find(request.groupId), request);
   checkMemberEpoch(member, request);
-  const isChanged = describeTo(plan, request, describe(member, request), member);
+  const isChanged = describeTo(plan, request, descriptionOf(member, request), member);
   return settle(plan, request, isChanged, reportOf(member, request), context);
-}
-
-/** The member that a request speaks for. */
-export function validMember(
-  group: GroupImage | undefined,
-  request: Pick<HeartbeatRequest, 'groupId' | 'memberId' | 'incarnation' | 'instanceId'>,
-): MemberImage {
-  const { groupId, memberId, instanceId } = request;
-  if (instanceId !== undefined && instanceId !== '') {
-    const holder = group?.staticMembers.get(instanceId);
-    if (holder !== undefined && holder !== memberId) {
-      throw new BarnabasError(
-        'FENCED_INSTANCE_ID',
-        `member ${holder} has taken over group.instance.id ${instanceId} from member ${memberId}: stop this one`,
-      );
-    }
-  }
-  const member = group?.members.get(memberId);
-  if (member === undefined) {
-    throw new BarnabasError(
-      'UNKNOWN_MEMBER_ID',
-      `group ${groupId} has no member ${memberId}: give up all partitions and join again`,
-    );
-  }
-  checkIncarnation(member, request);
-  return member;
-}
-
-function checkIncarnation(member: MemberImage, { incarnation }: Pick<HeartbeatRequest, 'incarnation'>): void {
-  if (incarnation >= member.incarnation) return;
-  throw new BarnabasError(
-    'FENCED_MEMBER_EPOCH',
-    `member ${member.id} goes on in a later stream (${member.incarnation}); this one (${incarnation}) is over`,
-    { incarnation, current: member.incarnation },
-  );
-}
-
-/**
- * The epoch before is accepted once more: the answer that brought the new one may have been lost. But
- * only of a member that owns no more than the new epoch gives it, or it has missed more than an answer.
- */
-function checkMemberEpoch(member: MemberImage, { memberEpoch, owned }: HeartbeatRequest): void {
-  if (memberEpoch === member.epoch) return;
-  const isPrevious = memberEpoch < member.epoch && memberEpoch === member.previousEpoch;
-  if (isPrevious && owned?.every((one) => member.assigned.has(partitionKey(one.topicId, one.partition))) === true) {
-    return;
-  }
-  throw fencedEpoch(member, memberEpoch);
-}
-
-export function fencedEpoch(member: MemberImage, memberEpoch: number): BarnabasError {
-  return new BarnabasError(
-    'FENCED_MEMBER_EPOCH',
-    `member ${member.id} is at epoch ${member.epoch}, not ${memberEpoch}: give up all partitions and join again`,
-    { memberEpoch, current: member.epoch },
-  );
 }
 
 /** What the request proves about what the member owns. */
@@ -282,42 +192,6 @@ function describeTo(
   const { emptySinceMs } = plan.group(groupId);
   if (emptySinceMs !== -1) plan.add(groupRecord(plan.group(groupId), { emptySinceMs: -1 }));
   return before === undefined || !sameSubscription(before, description);
-}
-
-function describe(before: MemberImage | undefined, request: HeartbeatRequest): MemberDescription {
-  return {
-    instanceId: request.instanceId ?? before?.instanceId ?? '',
-    rackId: request.rackId ?? before?.rackId ?? '',
-    clientId: request.clientId ?? before?.clientId ?? '',
-    clientHost: request.clientHost ?? before?.clientHost ?? '',
-    topicNames: request.topicNames === undefined ? (before?.topicNames ?? []) : [...new Set(request.topicNames)].sort(),
-    topicPattern: request.topicPattern ?? before?.topicPattern ?? '',
-    rebalanceTimeoutMs: request.rebalanceTimeoutMs ?? before?.rebalanceTimeoutMs ?? 0,
-    serverAssignor: request.serverAssignor ?? before?.serverAssignor ?? '',
-    incarnation: request.incarnation,
-  };
-}
-
-function sameDescription(one: MemberDescription, other: MemberDescription): boolean {
-  return (
-    sameSubscription(one, other) &&
-    one.instanceId === other.instanceId &&
-    one.clientId === other.clientId &&
-    one.clientHost === other.clientHost &&
-    one.rebalanceTimeoutMs === other.rebalanceTimeoutMs &&
-    one.incarnation === other.incarnation
-  );
-}
-
-/** What a target assignment depends on. */
-function sameSubscription(one: MemberDescription, other: MemberDescription): boolean {
-  return (
-    one.rackId === other.rackId &&
-    one.serverAssignor === other.serverAssignor &&
-    one.topicPattern === other.topicPattern &&
-    one.topicNames.length === other.topicNames.length &&
-    one.topicNames.every((name, index) => name === other.topicNames[index])
-  );
 }
 
 /** Brings the target up to date and the member as near to it as can be. */
@@ -415,49 +289,4 @@ function gone(memberId: string, memberEpoch: number): HeartbeatResponse {
 
 function fencedEpochOfNobody(memberId: string): BarnabasError {
   return new BarnabasError('UNKNOWN_MEMBER_ID', `member ${memberId} is not in the group: join again`);
-}
-
-// --- at the door ---
-
-function checkRequest(request: HeartbeatRequest, { settings, patterns }: AssignmentContext): void {
-  checkGroupId(request.groupId);
-  checkId('member id', request.memberId, { mayBeEmpty: false });
-  checkId('group.instance.id', request.instanceId ?? '', { mayBeEmpty: true });
-  checkId('rack', request.rackId ?? '', { mayBeEmpty: true });
-  checkId('client id', request.clientId ?? '', { mayBeEmpty: true });
-  checkId('client host', request.clientHost ?? '', { mayBeEmpty: true });
-  checkNumbers(request, settings.maxRebalanceTimeoutMs);
-  checkTopicNames(request.topicNames ?? []);
-  checkPartitionCount(request.owned?.length ?? 0);
-  checkAssignorName(request.serverAssignor ?? '', settings);
-  if (request.topicPattern !== undefined && request.topicPattern !== '') patterns.check(request.topicPattern);
-  if (request.memberEpoch === JOINING_EPOCH) checkJoin(request);
-}
-
-function checkNumbers({ memberEpoch, incarnation, rebalanceTimeoutMs }: HeartbeatRequest, longest: number): void {
-  if (!Number.isSafeInteger(memberEpoch) || memberEpoch < STATIC_LEAVING_EPOCH) {
-    throw new BarnabasError(
-      'INVALID_REQUEST',
-      `a member epoch is ${STATIC_LEAVING_EPOCH} or greater, not ${memberEpoch}`,
-    );
-  }
-  if (!Number.isSafeInteger(incarnation) || incarnation < 0) {
-    throw new BarnabasError('INVALID_REQUEST', `an incarnation is 0 or greater, not ${incarnation}`);
-  }
-  if (rebalanceTimeoutMs !== undefined && !(rebalanceTimeoutMs > 0 && rebalanceTimeoutMs <= longest)) {
-    throw new BarnabasError(
-      'INVALID_REQUEST',
-      `a rebalance timeout is from 1 to ${longest} milliseconds, not ${rebalanceTimeoutMs}`,
-    );
-  }
-}
-
-function checkJoin({ topicNames, topicPattern, rebalanceTimeoutMs, owned }: HeartbeatRequest): void {
-  const hasTopics = topicNames !== undefined || (topicPattern !== undefined && topicPattern !== '');
-  if (!hasTopics || rebalanceTimeoutMs === undefined) {
-    throw new BarnabasError('INVALID_REQUEST', 'to join, name topics or a pattern, and a rebalance timeout');
-  }
-  if (owned !== undefined && owned.length > 0) {
-    throw new BarnabasError('INVALID_REQUEST', 'a member that joins owns nothing: give up all partitions first');
-  }
 }

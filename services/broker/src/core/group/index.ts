@@ -5,7 +5,7 @@ export * from './group-image.js';
 export type * from './group-admin.js';
 export { MAX_ID_LENGTH, MAX_TOPICS_PER_SUBSCRIPTION, checkGroupId } from './limits.js';
 export { GroupShard } from './group-shard.js';
-export type { HeartbeatRequest, HeartbeatResponse, MemberAssignment } from './heartbeat.js';
+export type { HeartbeatRequest, HeartbeatResponse, MemberAssignment } from './heartbeat-request.js';
 export type * from './offsets.js';
 export type { TopicPartitionId } from './partition-key.js';
 export type { Decision, Now, Nudge } from './plan.js';

@@ -1,23 +1,11 @@
 /** Makes the records of groups and members, so that each is written in one way. */
 import { internal } from '@barnabas/protocol';
-import type { CommittedOffset, GroupImage, MemberImage, MemberState } from './group-image.js';
+import type { CommittedOffset, GroupImage, MemberState } from './group-image.js';
+import type { MemberDescription } from './member-description.js';
 import { toOwnedTopicPartitions, toTopicPartitions } from './partition-key.js';
 import type { PartitionKey, TopicPartitionId } from './partition-key.js';
 import type { CurrentAssignment } from './reconciliation.js';
 import type { GroupRecord } from './record.js';
-
-export type MemberDescription = Pick<
-  MemberImage,
-  | 'instanceId'
-  | 'rackId'
-  | 'clientId'
-  | 'clientHost'
-  | 'topicNames'
-  | 'topicPattern'
-  | 'rebalanceTimeoutMs'
-  | 'serverAssignor'
-  | 'incarnation'
->;
 
 export function groupRecord(
   group: GroupImage,

@@ -8,7 +8,7 @@ import { decodeGroupRecord, encodeGroupRecord } from '../record-codec.js';
 import type { EncodedGroupRecord } from '../record-codec.js';
 import type { Decision, Now, Nudge } from '../plan.js';
 import { GroupShard } from '../group-shard.js';
-import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat.js';
+import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat-request.js';
 import type { CommitRequest } from '../offsets.js';
 import { DEFAULT_GROUP_SETTINGS } from '../settings.js';
 import type { GroupSettings } from '../settings.js';

@@ -12,7 +12,7 @@
 import { BarnabasError } from '@barnabas/protocol';
 import { SeededRandom } from '@barnabas/common';
 import { stateOf } from '../group-image.js';
-import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat.js';
+import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat-request.js';
 import { parsePartitionKey, partitionKey } from '../partition-key.js';
 import type { PartitionKey } from '../partition-key.js';
 import type { Decision } from '../plan.js';

@@ -1,5 +1,5 @@
 /** A member that does what it is told, for tests: one heartbeat a step. */
-import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat.js';
+import type { HeartbeatRequest, HeartbeatResponse } from '../heartbeat-request.js';
 import { partitionKey } from '../partition-key.js';
 import type { TopicPartitionId } from '../partition-key.js';
 import type { TestCoordinator } from './coordinator.js';
