@@ -3,7 +3,7 @@
  *
  *   append-plan    what may be appended        log-state      what is known of it afterwards
  *   log-writer     how it gets to disk         log-reader     how it comes back
- *   recovery       what a database is worth    retention      what may go
+ *   recovery       what a database is worth    log-start      what goes at its beginning
  *   log-health     whether it may be used      compaction/    what later records supersede
  *
  * Invariants: L1 to L8 of docs/protocols/partition-log.md. Changes of the log's shape (truncation,
@@ -19,11 +19,11 @@ import { NEVER_CLEANED, truncatedTo } from './compaction/cleaner-checkpoint.js';
 import type { CleanerCheckpoint } from './compaction/cleaner-checkpoint.js';
 import { LogCompaction } from './compaction/log-compaction.js';
 import type { CompactOptions, CompactionInput, CompactionPlan, CompactionResult } from './compaction/types.js';
-import { keyAt } from './keys.js';
 import type { LogConfig } from './log-config.js';
 import type { LogMetrics } from './log-metrics.js';
 import { LogHealth } from './log-health.js';
 import { LogReader } from './log-reader.js';
+import { LogStart } from './log-start.js';
 import type { LogState } from './log-state.js';
 import { LogWriter } from './log-writer.js';
 import type { StoreHandle } from './open-stores.js';
@@ -31,9 +31,8 @@ import { deleteFrom, recover, restartAt } from './recovery.js';
 import type { Recovered } from './recovery.js';
 import { reportRecovery } from './report-recovery.js';
 import type { Checkpointed } from './report-recovery.js';
-import { isDueToClose, retainedFrom } from './retention.js';
+import type { RetentionInput } from './retention.js';
 import { encodeSegmentEnd } from './segment-end.js';
-import type { SegmentSummary } from './segments.js';
 import { corruptLog, failedStorage } from './storage-errors.js';
 import { batchStart, CorruptEntry } from './stored-batches.js';
 import type { LogTail } from './tail-cache.js';
@@ -79,11 +78,10 @@ export class StoredPartitionLog implements PartitionLog {
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
   readonly #compaction: LogCompaction;
+  readonly #start: LogStart;
   readonly #maintenance = new EventQueue();
   #state: LogState;
   #highWatermark: number;
-  /** What the checkpoint surely has. */
-  #durableLogStart: number;
   /** Whether the last append was a leader's: only then does the tail stay in memory. */
   #isLeading = false;
 
@@ -101,7 +99,6 @@ export class StoredPartitionLog implements PartitionLog {
     this.#state = recovered.state;
     this.checkpointedHighWatermark = checkpointed.highWatermark;
     this.#highWatermark = Math.min(checkpointed.highWatermark, this.logEndOffset);
-    this.#durableLogStart = Math.min(checkpointed.logStartOffset, this.logStartOffset);
     this.#writer = new LogWriter(
       {
         store: environment.store,
@@ -145,6 +142,19 @@ export class StoredPartitionLog implements PartitionLog {
         persist: (checkpoint) => environment.persistCleaner(checkpoint),
       },
       cleaner,
+    );
+    this.#start = new LogStart(
+      {
+        store: environment.store,
+        state: () => this.#state,
+        config: () => this.currentConfig,
+        flush: () => this.#writer.flush(),
+        closeSegment: () => this.#closeSegment(),
+        inTurn: (job) => this.#maintain(job),
+        persist: () => environment.persistLogStart(),
+        producerIdExpirationMs: environment.limits.producerIdExpirationMs,
+      },
+      Math.min(checkpointed.logStartOffset, this.logStartOffset),
     );
   }
 
@@ -310,32 +320,11 @@ export class StoredPartitionLog implements PartitionLog {
   async deleteRecordsBefore(offset: number): Promise<void> {
     this.#health.mustBeUsable();
     if (offset < 0 || offset > this.logEndOffset) throw this.#reader.outOfRange(offset);
-    // Not the log start itself: whoever moved it there may still be waiting for the disk.
-    if (offset <= this.#durableLogStart) return;
-    this.#state.moveLogStart(offset);
-    await this.#maintain(async () => {
-      await this.#persistLogStart();
-      await this.#deleteSegmentsBelowStart();
-    });
+    await this.#start.raiseTo(offset);
   }
 
-  applyRetention(input: { readonly now: number; readonly highWatermark: number }): Promise<RetentionResult> {
-    return this.#maintain(async () => {
-      this.#state.producers.expire(input.now, this.environment.limits.producerIdExpirationMs);
-      if (isDueToClose(this.#state.segments.active, this.currentConfig, input)) await this.#closeSegment();
-      const view = {
-        closed: this.#state.segments.closed,
-        sizeInBytes: this.sizeInBytes,
-        logStartOffset: this.logStartOffset,
-      };
-      const startBefore = this.logStartOffset;
-      this.#state.moveLogStart(retainedFrom(view, this.currentConfig, input));
-      // Before the keys go: deletions are not synced, and what was gone must not come back.
-      if (this.logStartOffset > startBefore) await this.#persistLogStart();
-      const deleted = await this.#deleteSegmentsBelowStart();
-      const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
-      return { logStartOffset: this.logStartOffset, deletedSegments: deleted.length, deletedBytes };
-    });
+  applyRetention(input: RetentionInput): Promise<RetentionResult> {
+    return this.#start.applyRetention(input);
   }
 
   compactionPlan(input: CompactionInput): CompactionPlan | undefined {
@@ -397,28 +386,6 @@ export class StoredPartitionLog implements PartitionLog {
     return this.#writer.enqueue(this.logEndOffset, this.#encodedSegmentEnd(this.environment.clock.now()), []);
   }
 
-  async #persistLogStart(): Promise<void> {
-    const { logStartOffset } = this;
-    await this.environment.persistLogStart();
-    this.#durableLogStart = logStartOffset;
-  }
-
-  /** Segments that end at or below the log start: their keys go, and then their disk space. */
-  async #deleteSegmentsBelowStart(): Promise<SegmentSummary[]> {
-    const dropped = this.#state.segments.dropBelow(this.logStartOffset);
-    const last = dropped.at(-1);
-    if (last === undefined) return [];
-    // The end of the last of them stays, and is then all that says where this log is. It may still be
-    // on its way to the disk: a crash would leave a log that ends where nothing is, and begins anew there.
-    await this.#writer.flush();
-    const below = { lt: keyAt(last.endOffset) };
-    await this.environment.store.use(async (store) => {
-      await store.clear(below);
-      await store.compactRange(below);
-    });
-    return dropped;
-  }
-
   /** Changes what the database holds, then recovers the state from it: nothing of the old state survives by accident. */
   #reshape(change: (store: KeyValueStore) => Promise<void>, newStart?: number): Promise<void> {
     return this.#maintain(async () => {
@@ -437,7 +404,7 @@ export class StoredPartitionLog implements PartitionLog {
         return this.logEndOffset;
       });
       this.#highWatermark = Math.min(this.#highWatermark, this.logEndOffset);
-      if (newStart !== undefined) await this.#persistLogStart();
+      if (newStart !== undefined) await this.#start.persist();
     });
   }
 
