@@ -56,9 +56,10 @@ export class LogStart {
       log.producers.expire(input.now, producerIdExpirationMs);
       if (isDueToClose(log.segments.active, config(), input)) await closeSegment();
       const { closed, sizeInBytes } = log.segments;
-      const startBefore = log.logStartOffset;
-      log.moveLogStart(retainedFrom({ closed, sizeInBytes, logStartOffset: startBefore }, config(), input));
-      if (log.logStartOffset > startBefore) await this.persist();
+      const { logStartOffset } = log;
+      log.moveLogStart(retainedFrom({ closed, sizeInBytes, logStartOffset }, config(), input));
+      // Not than it was: a deletion that waits for its turn behind this has moved it, and not yet written it down.
+      if (log.logStartOffset > this.durable) await this.persist();
       const deleted = await this.#deleteSegmentsBelow();
       const deletedBytes = deleted.reduce((sum, segment) => sum + segment.sizeInBytes, 0);
       return { logStartOffset: log.logStartOffset, deletedSegments: deleted.length, deletedBytes };

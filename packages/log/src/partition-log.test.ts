@@ -719,6 +719,21 @@ describe('retention', () => {
     expect(world.append(log, ['next']).baseOffset).toBe(3);
   });
 
+  it('deletes nothing below a log start that is not on disk, also where retention comes in between', async () => {
+    const log = await world.open({ segmentBytes: 300 });
+    await fill(log, 40);
+    const { written } = world.store().disk;
+    const { size } = written;
+    const release = world.store(`${world.directory}/checkpoints`).stallWrites();
+    const retention = log.applyRetention({ now: world.time.now(), highWatermark: 40 });
+    const deletion = log.deleteRecordsBefore(30);
+    await turn();
+    expect(written.size).toBe(size);
+    release();
+    await Promise.all([retention, deletion]);
+    expect(written.size).toBeLessThan(size);
+  });
+
   it('says that records are deleted once that is on disk, also where somebody else has asked for more', async () => {
     const log = await world.open();
     await fill(log, 10);
