@@ -17,8 +17,10 @@ interface Style {
 }
 
 /**
- * What a producer may be refused with for good only where topics go and come, or may lose something, where
- * records were deleted (a replica that begins anew at a later log start knows nothing of who wrote before), or where it has given up a batch of that partition before, of which it is not known whether it is in the log.
+ * What a producer may be refused with for good only where topics go and come, or may lose something or have
+ * done so, where records were deleted (a replica that begins anew at a later log start knows nothing of who
+ * wrote before), or where it has given up a batch of that partition before, of which it is not known whether
+ * it is in the log.
  */
 const UNLUCKY = new Set([
   'UNKNOWN_TOPIC_OR_PARTITION',
@@ -144,8 +146,10 @@ export class ClusterProducer {
     tally.count(`records failed with ${error.errorName}`);
     const plan = this.around.plan.topics.find(({ name }) => name === topic);
     const lane = mark.slice(0, mark.lastIndexOf('/'));
+    const name = lane.slice(lane.indexOf('/') + 1);
     const mayLose =
-      truth.deletable(lane.slice(lane.indexOf('/') + 1)) > 0 ||
+      truth.deletable(name) > 0 ||
+      truth.hasLost(name) ||
       this.#uncertain.has(lane) ||
       plan?.isMortal === true ||
       plan?.isRelaxed === true ||

@@ -65,6 +65,11 @@ export class Truth {
     return [...this.#replicas.values()].some((logs) => [...logs].some(([key, log]) => log.isRotten && isMeant(key)));
   }
 
+  /** Something of it was lost, as it was allowed, or may be: an operator has had a leader elected uncleanly, for example. */
+  hasLost(name: string): boolean {
+    return (this.#byName.get(name) ?? []).some((truth) => truth.hasLost);
+  }
+
   lostPower(brokerId: number): void {
     for (const replica of this.#replicas.get(brokerId)?.values() ?? []) replica.lostPower();
   }
