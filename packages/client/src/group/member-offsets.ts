@@ -125,7 +125,8 @@ export class MemberOffsets {
     try {
       const options = { timeoutMs: RETRY_MS, allowAutoTopicCreation: false };
       const known = await this.#router.view.ensureTopic(topic, options);
-      return (topicId !== '' && known.topicId !== topicId) || known.partitions[partition] === undefined;
+      // Partitions of a topic that lives do not go: one that is missing has not been heard of yet, or never was there.
+      return topicId === '' ? known.partitions[partition] === undefined : known.topicId !== topicId;
     } catch (thrown) {
       return toBarnabasError(thrown).errorName === 'UNKNOWN_TOPIC_OR_PARTITION';
     }
@@ -181,7 +182,7 @@ function isSameLife(one: MemberIdentity, other: MemberIdentity): boolean {
 function gone({ errorName }: BarnabasError, { topic, partition, offset }: OffsetOfMember): BarnabasError {
   return new BarnabasError(
     errorName,
-    `${partitionName(topic, partition)} is no more, its topic was deleted: offset ${offset} of it is not committed, and nobody will need it`,
+    `there is no ${partitionName(topic, partition)}, or its topic was deleted: offset ${offset} of it is not committed`,
     { topic, partition },
   );
 }

@@ -2,7 +2,7 @@
 import type { BarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
 import { Harness, onMethod, settle, times } from '../testing/index.js';
-import type { HarnessOptions } from '../testing/index.js';
+import type { HarnessOptions, Interception } from '../testing/index.js';
 import type { FetchedOffset, GroupTopicPartition } from './group-types.js';
 import { Membership } from './membership.js';
 import type { MembershipOptions } from './membership.js';
@@ -310,13 +310,31 @@ describe('commits', () => {
         ]),
       );
       expect(outcomes.map(({ error }) => error?.errorName)).toEqual(['UNKNOWN_TOPIC_ID', undefined]);
-      expect(outcomes[0]?.error?.message).toMatch(/t-0 .*deleted/);
+      expect(outcomes[0]?.error?.message).toMatch(/t-0.*deleted/);
       expect(time.monotonic() - begun).toBeLessThan(1_000);
       expect(harness.cluster.groups.committed('g', 'other', 0)).toBe(6);
       stop();
       await leave(one);
     },
   );
+
+  test('of a partition that the member has heard of by its coordinator alone are made again', async () => {
+    start();
+    const one = new Application();
+    await until(() => one.owned.size === 4);
+    const { view } = harness.client.router;
+    await view.ensureTopic('t', { timeoutMs: 1_000, allowAutoTopicCreation: false });
+    harness.cluster.freezeMetadata();
+    harness.cluster.addPartitions('t', 5);
+    await until(() => one.owned.size === 5);
+    expect(view.topic('t')?.partitions).toHaveLength(4);
+    const refusal: Interception = { kind: 'offsets', error: () => 'UNKNOWN_TOPIC_OR_PARTITION' };
+    harness.cluster.intercept(times(1, onMethod('CommitOffsets', refusal)));
+    const outcomes = await harness.run(one.membership.commit([{ topic: 't', partition: 4, offset: 5 }]));
+    expect(outcomes).toEqual([{ topic: 't', partition: 4, error: undefined }]);
+    harness.cluster.thawMetadata();
+    await leave(one);
+  });
 
   test('of a partition are made no more when the membership is lost meanwhile', async () => {
     start();
