@@ -84,6 +84,12 @@ export interface MessageStream<In, Out> {
   /** Stops delivery of incoming messages, and in time the sender; what is on its way may still come. */
   pause(): void;
   resume(): void;
+  /**
+   * Resolves once the other side's machine has answered, though its program may be busy and read nothing; does
+   * not while nothing comes back, and rejects when the connection is given up. Absent where the other side cannot
+   * be gone without this side being told, and on a client, whose channel watches its server by itself.
+   */
+  ping?(): Promise<void>;
   /** Bytes written and not yet handed to the operating system, as far as the transport knows. */
   readonly bufferedBytes: number;
 }

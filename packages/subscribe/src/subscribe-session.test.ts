@@ -105,6 +105,53 @@ test('a client that commits itself is answered, and nothing else commits', async
   await leave(member);
 });
 
+describe('a client that falls silent while its connection stands', () => {
+  test('is spoken for no more, until it is heard of again', async () => {
+    let isSilent = false;
+    const waiting: (() => void)[] = [];
+    nodes.onPing = () => (isSilent ? new Promise((resolve) => waiting.push(resolve)) : Promise.resolve());
+    let heartbeats = 0;
+    nodes.harness.cluster.intercept(({ method }) => {
+      if (method === 'ConsumerGroupHeartbeat') heartbeats += 1;
+      return undefined;
+    });
+    const member = nodes.open();
+    await joined(member);
+    await nodes.pass(FAKE_SESSION_MS);
+    expect(heartbeats).toBeGreaterThan(5);
+    isSilent = true;
+    // The one that is on its way when the client falls silent.
+    await nodes.pass(6_000);
+    const before = heartbeats;
+    await nodes.pass(FAKE_SESSION_MS);
+    expect(heartbeats).toBe(before);
+    expect(memberCount()).toBe(1);
+    isSilent = false;
+    for (const resolve of waiting.splice(0)) resolve();
+    await nodes.pass(10_000);
+    expect(heartbeats).toBeGreaterThan(before);
+    expect([member.of('lost').length, member.isOver]).toEqual([0, false]);
+    await leave(member);
+    expect(memberCount()).toBe(0);
+  });
+
+  test('need not be asked while it speaks', async () => {
+    let pings = 0;
+    nodes.onPing = () => {
+      pings += 1;
+      return Promise.resolve();
+    };
+    const member = nodes.open();
+    await joined(member);
+    for (let passedMs = 0; passedMs < FAKE_SESSION_MS; passedMs += 900) {
+      member.say({ $case: 'alive', alive: {} });
+      await nodes.pass(900);
+    }
+    expect(pings).toBe(0);
+    await leave(member);
+  });
+});
+
 describe('a stream that breaks', () => {
   test('is resumed at another node, and nothing moves', async () => {
     const [one, two] = [nodes.open(), nodes.open({}, 2)];

@@ -12,6 +12,9 @@
  * Invariants:
  *   N1  a stream that breaks, and a node that stops, say nothing to the coordinator: the session runs
  *   N2  after the stream is over nothing of it goes on
+ *   N3  the member is kept alive by its client alone: a heartbeat goes when the client's machine has just been
+ *       heard of. A client behind a network that swallows everything has its session from then, and not from when
+ *       the connection is given up, which may be half a minute later
  */
 import { FetchSession, Membership } from '@barnabas/client';
 import type { ClusterRouter, FetchedData, FetchedOffset, FetchSubscription } from '@barnabas/client';
@@ -50,6 +53,8 @@ const LEAVE_MS = 5_000;
  */
 const RESET_MAY_FOLLOW_MS = 50;
 const TURNS_UNTIL_LEAVING = 2;
+/** A client that was heard of so short a time ago is there. */
+const FRESH_MS = 1_000;
 /** A commit that is not answered by then is tried again, or its client told. */
 const COMMIT_MS = 30_000;
 
@@ -76,6 +81,7 @@ export class SubscribeSession {
   #isPaused = false;
   #isPumping = false;
   #isOver = false;
+  #lastHeardMs: number;
 
   constructor(
     stream: Stream,
@@ -87,8 +93,12 @@ export class SubscribeSession {
     this.#context = context;
     this.#parts = parts;
     this.#onOver = onOver;
+    this.#lastHeardMs = this.#now();
     stream.handle({
-      onMessage: (message) => this.#input(() => this.#receive(message)),
+      onMessage: (message) => {
+        this.#lastHeardMs = this.#now();
+        this.#input(() => this.#receive(message));
+      },
       onEnd: () => this.#input(() => this.#clientClosed()),
       onDrain: () =>
         this.#input(() => {
@@ -132,7 +142,9 @@ export class SubscribeSession {
       isolationLevel,
       rack: rackId,
     });
-    const options = { ...start.membership, clientHost: peerHost(this.#context.peer) };
+    const clientHost = peerHost(this.#context.peer);
+    const canAsk = this.#stream.ping !== undefined;
+    const options = { ...start.membership, clientHost, ...(canAsk && { isThere: () => this.#whenHeard() }) };
     const membership = new Membership(router, options, {
       onJoined: (identity) => this.#input(() => subscription.joined(identity)),
       onEpoch: ({ memberEpoch }) => this.#input(() => subscription.epochMoved(memberEpoch)),
@@ -145,6 +157,13 @@ export class SubscribeSession {
     });
     this.#running = { start, subscription, membership, fetches };
     membership.start();
+  }
+
+  /** Resolves at once where the client has just been heard of. */
+  async #whenHeard(): Promise<void> {
+    if (this.#now() - this.#lastHeardMs < FRESH_MS) return;
+    await this.#stream.ping?.();
+    this.#lastHeardMs = this.#now();
   }
 
   #clientClosed(): void {

@@ -8,11 +8,11 @@
  * Invariants:
  *   P1  `onAssigned` brings a partition only while it is owned; one that is revoked or lost before its
  *       offset was known is never heard of, unless it was resumed
- *   P2   after `left`, `onFatal` or `abandon` the listener hears nothing more
+ *   P2  after `left`, `onFatal` or `abandon` the listener hears nothing more
  */
 import type { Timer } from '@barnabas/common';
-import { toBarnabasError } from '@barnabas/protocol';
-import type { BarnabasError, v1 } from '@barnabas/protocol';
+import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
+import type { v1 } from '@barnabas/protocol';
 import { sleep } from '../cluster/backoff.js';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
 import { partitionName } from '../records.js';
@@ -55,6 +55,11 @@ export interface MembershipOptions {
   /** Somebody else may take the member's id up: a node that speaks for a client says true. Default false. */
   readonly isResumable?: boolean;
   readonly resume?: MembershipToResume;
+  /**
+   * Where the member is somebody else: resolves once he has been heard of, which may be never. No heartbeat goes
+   * before that, so that a session counts from when he was last there, and not from when this process noticed.
+   */
+  readonly isThere?: () => Promise<void>;
 }
 
 /** A membership that broke off, and the incarnation in which it goes on. */
@@ -264,6 +269,7 @@ export class Membership {
     const breaker = new AbortController();
     this.#breakers.set(id, breaker);
     try {
+      if (this.#options.isThere !== undefined) await this.#whenThere(this.#options.isThere, heartbeat, breaker.signal);
       const answer = toAnswer(await this.#say(heartbeat, breaker.signal));
       this.#step(() => this.#member.answered(id, answer, this.#now()));
     } catch (thrown) {
@@ -272,6 +278,23 @@ export class Membership {
     } finally {
       this.#breakers.delete(id);
     }
+  }
+
+  /** Until whom this is for has been heard of; rejects when the heartbeat is broken off, or its patience is over. */
+  async #whenThere(isThere: () => Promise<void>, { kind, patienceMs }: Heartbeat, signal: AbortSignal): Promise<void> {
+    // He has said that he goes.
+    if (kind === 'leave') return;
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = (): void => reject(notHeardOf(this.#calls.groupId));
+      const timer = this.#router.environment.timers.after(patienceMs, giveUp);
+      signal.addEventListener('abort', giveUp, { once: true });
+      void isThere()
+        .then(resolve, reject)
+        .finally(() => {
+          timer.cancel();
+          signal.removeEventListener('abort', giveUp);
+        });
+    });
   }
 
   #say(heartbeat: Heartbeat, signal: AbortSignal): Promise<v1.ConsumerGroupHeartbeatResponse> {
@@ -357,6 +380,10 @@ export class Membership {
   #now(): number {
     return this.#router.environment.clock.monotonic();
   }
+}
+
+function notHeardOf(groupId: string): BarnabasError {
+  return new BarnabasError('REQUEST_TIMED_OUT', `nothing is heard of a member of group ${groupId}`, { groupId });
 }
 
 function toPartition({ topic, topicId, partition }: GroupTopicPartition): GroupTopicPartition {

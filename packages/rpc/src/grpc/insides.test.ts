@@ -67,6 +67,27 @@ describe('a server as a bare HTTP/2 client sees it', () => {
     expect(session.state.remoteWindowSize).toBe(8 * MiB);
   });
 
+  test('answers whoever asks whether a caller is there, for as long as it is', async () => {
+    await start({});
+    const stream = deferred<Parameters<TestHandlers['chat']>[0]>();
+    onChat = (given) => {
+      given.handle({ onMessage() {}, onClose() {} });
+      stream.resolve(given);
+    };
+    const open = call('Chat');
+    open.on('error', () => {});
+    const given = await stream.promise;
+    const ping = () => given.ping?.() ?? Promise.reject(new Error('it cannot be asked'));
+    // More at once than HTTP/2 has room for.
+    await expect(Promise.all(Array.from({ length: 30 }, ping))).resolves.toHaveLength(30);
+    await ping();
+    // In one turn: the caller is gone before it could answer.
+    const unanswered = ping();
+    session.destroy();
+    await expect(unanswered).rejects.toMatchObject({ errorName: 'NETWORK_EXCEPTION' });
+    await expect(ping()).rejects.toMatchObject({ errorName: 'NETWORK_EXCEPTION' });
+  });
+
   test('lets a sender go exactly one window ahead of a reader that does not read', async () => {
     await start({ streamWindowBytes: 256 * KiB, connectionWindowBytes: 2 * MiB });
     onChat = (stream) => {

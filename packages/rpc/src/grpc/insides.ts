@@ -5,11 +5,13 @@
  *   commonServerOptions, createHttp2Server   a server's HTTP/2 settings: public options only widen a client's
  *                                            window, and a server's default of 64 KiB halves uploads or worse
  *   call.stream                              a server cannot reset a stream whose peer does not read through
- *                                            the public API: its status would wait behind the data
+ *                                            the public API: its status would wait behind the data; nor can it
+ *                                            ask whether a caller is still there, but by ending whom it was not
  */
 import { InvariantError } from '@barnabas/common';
+import { callerGone } from '../call-errors.js';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { Http2Server, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
+import type { Http2Server, Http2Session, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import { constants } from 'node:http2';
 import type { ServerLimits } from '../limits.js';
 
@@ -55,11 +57,32 @@ export function tuneServer(server: Server, limits: ServerLimits): Sessions {
   return sessions;
 }
 
-/** Breaks a call off at once, whatever still waits to be sent. */
-export function resetStream(call: object, reason: 'cancelled' | 'too-slow'): void {
+/** One for all streams of a connection that ask at once: Node has room for ten on their way. */
+const pings = new WeakMap<Http2Session, Promise<void>>();
+
+/** Resolves when the caller's HTTP/2 has answered. Rejects when its connection is closed. */
+export function pingPeer(call: object): Promise<void> {
+  const { session } = streamOf(call);
+  if (session === undefined || session.destroyed) return Promise.reject(callerGone());
+  const known = pings.get(session);
+  if (known !== undefined) return known;
+  const ping = new Promise<void>((resolve, reject) => {
+    const isSent = session.ping((error) => (error === null ? resolve() : reject(callerGone())));
+    if (!isSent) reject(callerGone());
+  }).finally(() => pings.delete(session));
+  pings.set(session, ping);
+  return ping;
+}
+
+function streamOf(call: object): ServerHttp2Stream {
   const stream = (call as { call?: { stream?: Partial<ServerHttp2Stream> } }).call?.stream;
   if (typeof stream?.close !== 'function') {
     throw new InvariantError('grpc-js has changed inside: packages/rpc/src/grpc/insides.ts must follow it');
   }
-  stream.close(reason === 'cancelled' ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  return stream as ServerHttp2Stream;
+}
+
+/** Breaks a call off at once, whatever still waits to be sent. */
+export function resetStream(call: object, reason: 'cancelled' | 'too-slow'): void {
+  streamOf(call).close(reason === 'cancelled' ? constants.NGHTTP2_CANCEL : constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }

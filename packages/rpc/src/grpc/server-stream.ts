@@ -11,7 +11,7 @@ import type { Route } from '../dispatch.js';
 import type { Limits } from '../limits.js';
 import { toWireStatus } from '../wire-status.js';
 import { GrpcStream } from './grpc-stream.js';
-import { resetStream } from './insides.js';
+import { pingPeer, resetStream } from './insides.js';
 
 type ServerCall = ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 
@@ -39,6 +39,10 @@ export class GrpcServerStream extends GrpcStream {
       this.#flushed = true;
     });
     call.once('cancelled', () => this.#onOver());
+  }
+
+  ping(): Promise<void> {
+    return this.over ? Promise.reject(callerGone()) : pingPeer(this.call);
   }
 
   cancel(): void {

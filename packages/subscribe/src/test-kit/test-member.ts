@@ -13,6 +13,8 @@ export const BUFFER_BYTES = 4 * 1024 * 1024;
 export class Nodes {
   readonly harness: Harness;
   readonly faults: unknown[] = [];
+  /** What a ping does that a node sends to its clients; undefined: nodes cannot ask. Of streams opened later. */
+  onPing: (() => Promise<void>) | undefined;
   readonly #services = new Map<number, SubscribeService>();
   readonly #counters = new Map<string, number>();
 
@@ -87,7 +89,13 @@ export class Nodes {
       onFault: (fault) => this.faults.push(fault),
     });
     this.#services.set(node, subscribe);
-    const handlers = { ...refuseAll(v1.GroupServiceDefinition), subscribe: subscribe.handler };
+    const handlers = {
+      ...refuseAll(v1.GroupServiceDefinition),
+      subscribe: (...[stream, context]: Parameters<typeof subscribe.handler>) => {
+        if (this.onPing !== undefined) Object.assign(stream, { ping: this.onPing });
+        subscribe.handler(stream, context);
+      },
+    };
     this.harness.cluster.network.register(address(node), [service(ServedGroupService, handlers)]);
   }
 

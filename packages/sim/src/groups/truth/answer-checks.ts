@@ -23,8 +23,7 @@ interface Question {
 }
 
 const METHODS = new Set(['ConsumerGroupHeartbeat', 'CommitOffsets', 'FetchOffsets']);
-/** An answer that is seen on its way may come too late for its call, or to a member that stands still: once or twice, not for ever. */
-const TOO_OFTEN = 8;
+const TOO_OFTEN = 3;
 
 export interface AnswerCheckParts {
   readonly history: GroupHistory;
