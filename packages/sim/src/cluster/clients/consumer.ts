@@ -89,7 +89,8 @@ export class ClusterConsumer {
       truth.told('read', name, offset, value === null ? '' : markIn(value));
       const expected = next.get(name);
       const plan = this.around.plan.topics.find((one) => one.name === topic);
-      const mayJump = plan?.isMortal === true || plan?.isRelaxed === true || plan?.isUnclean === true;
+      const isFree = plan?.isMortal === true || plan?.isRelaxed === true || plan?.isUnclean === true;
+      const mayJump = isFree || truth.hasLost(name);
       // What a client has deleted is not missing.
       const isBehindDeleted = expected !== undefined && offset > expected && offset <= truth.deletable(name);
       if (expected !== undefined && offset !== expected && !mayJump && !isBehindDeleted) {
