@@ -1,6 +1,7 @@
 /**
- * A member of a group (KIP-848): what it says to the coordinator and when, what it owns, what becomes of
- * it. Does no I/O: takes answers, failures, time and what the application has released; gives effects.
+ * A member of a group (KIP-848): what it says to the coordinator and when, and what becomes of it. Does no
+ * I/O: takes answers, failures, time and what the application has released; gives effects. Does not own what
+ * it owns and reports: member-partitions.ts.
  *
  *   joining ──answer──▶ member ──leave──▶ leaving ──▶ over
  *      ▲                  │ fenced, unknown: everything is lost, a new incarnation
@@ -13,19 +14,14 @@
  *
  * Invariants:
  *   M1  at most one heartbeat is on its way; the answer to any other changes nothing
- *   M2  what is reported as owned covers all that the application may work on, and all that the assignment
- *       of the reported version gives; within a version the report only shrinks, but for what came with it
- *   M3  the application is given a partition once, until it has released or lost it, and never one of the
- *       same name and number beside another (a topic made anew) that it has not released yet
- *   M4  what the application was to release and did not is reported as released when the grace is over
- *   M5  incarnations of one member id only grow
+ *   M2  what the application was to release and did not is reported as released when the grace is over
+ *   M3  incarnations of one member id only grow
  * Protocol: docs/protocols/groups.md, sections 4 and 6.
  */
 import type { BarnabasError } from '@barnabas/protocol';
 import type { TopicPartition } from '../../records.js';
-import { partitionName } from '../../records.js';
-import { groupPartitionKey } from '../group-types.js';
 import type { GroupSubscription, GroupTopicPartition, MemberIdentity } from '../group-types.js';
+import { MemberPartitions } from './member-partitions.js';
 import { graceOf, leavingEpoch, RECOVERY, recoveryFrom } from './member-rules.js';
 import type { Answer, Heartbeat, MemberEffect, MemberSettings } from './member-rules.js';
 
@@ -39,32 +35,19 @@ interface Outstanding {
   readonly says: number;
 }
 
-interface GivingUp {
-  readonly partition: GroupTopicPartition;
-  readonly deadlineMs: number;
-}
-
 /** Before the coordinator has told its own. */
 const DEFAULT_INTERVAL_MS = 5_000;
 const DEFAULT_SESSION_MS = 45_000;
-/** Asked for where the version applied is not known: equals no version. */
-const UNKNOWN_VERSION = -1;
-
 export class Member {
   readonly #settings: MemberSettings;
+  readonly #partitions: MemberPartitions;
   #phase: Phase = 'idle';
   #memberId: string;
   #epoch = 0;
   #incarnation = 1;
-  #version = 0;
   #subscription: GroupSubscription;
   #intervalMs = DEFAULT_INTERVAL_MS;
   #sessionTimeoutMs = DEFAULT_SESSION_MS;
-  /** The assignment last heard. */
-  #told = new Map<string, GroupTopicPartition>();
-  /** What the application has been given and not been asked to release. */
-  readonly #given = new Map<string, GroupTopicPartition>();
-  readonly #givingUp = new Map<string, GivingUp>();
   #outstanding: Outstanding | undefined;
   #ids = 0;
   /** Counts what there was to say, and how much of it has been heard; and when the parts of it came up. */
@@ -77,8 +60,6 @@ export class Member {
   #notBeforeMs = 0;
   #fencedInARow = 0;
   #unreleasedSinceMs: number | undefined;
-  /** Resumed, and not confirmed by an assignment yet. */
-  #isResuming = false;
   /** A coordinator may know of this member. */
   #mayBeKnown = false;
   /** `joined` has been given for this incarnation. */
@@ -90,15 +71,10 @@ export class Member {
     this.#subscription = settings.subscription;
     const { resume } = settings;
     this.#memberId = resume?.memberId ?? settings.newMemberId();
+    this.#partitions = new MemberPartitions(resume?.owned);
     if (resume === undefined) return;
-    this.#isResuming = true;
     this.#epoch = resume.memberEpoch;
     this.#incarnation = resume.incarnation;
-    this.#version = UNKNOWN_VERSION;
-    for (const partition of resume.owned) {
-      this.#told.set(groupPartitionKey(partition), partition);
-      this.#given.set(groupPartitionKey(partition), partition);
-    }
   }
 
   get identity(): MemberIdentity {
@@ -122,13 +98,12 @@ export class Member {
 
   /** Whether the application owns the partition and has not been asked to give it up. */
   owns(partition: GroupTopicPartition): boolean {
-    return this.#given.has(groupPartitionKey(partition));
+    return this.#partitions.owns(partition);
   }
 
   /** The id of a topic of which something is owned or being given up. */
-  topicIdOf({ topic, partition }: TopicPartition): string | undefined {
-    const known = [...this.#given.values(), ...[...this.#givingUp.values()].map((one) => one.partition)];
-    return known.find((one) => one.topic === topic && one.partition === partition)?.topicId;
+  topicIdOf(partition: TopicPartition): string | undefined {
+    return this.#partitions.topicIdOf(partition);
   }
 
   /** What is to be done; each effect is given once, in order. */
@@ -140,10 +115,9 @@ export class Member {
 
   /** When `tick` has something to do. */
   get nextDeadlineMs(): number {
-    const graces = [...this.#givingUp.values()].map(({ deadlineMs }) => deadlineMs);
     if (this.#phase !== 'joining' && this.#phase !== 'member') return Number.POSITIVE_INFINITY;
     const beatMs = Math.max(this.#notBeforeMs, this.#hasNews ? 0 : this.#nextBeatMs);
-    return Math.min(...graces, this.#outstanding === undefined ? beatMs : Number.POSITIVE_INFINITY);
+    return Math.min(this.#partitions.nextGraceMs, this.#outstanding === undefined ? beatMs : Number.POSITIVE_INFINITY);
   }
 
   // --- what the application wants ---
@@ -165,8 +139,7 @@ export class Member {
 
   /** The application works on these no more. Others than those that are being given up are passed over. */
   released(partitions: readonly TopicPartition[], nowMs: number): void {
-    const names = new Set(partitions.map(({ topic, partition }) => partitionName(topic, partition)));
-    this.#release(({ partition }) => names.has(partitionName(partition.topic, partition.partition)));
+    if (this.#partitions.release(partitions)) this.#onReleased();
     this.#pump(nowMs);
   }
 
@@ -186,7 +159,7 @@ export class Member {
   leave(nowMs: number): void {
     if (this.#phase === 'leaving' || this.#phase === 'over') return;
     this.#breakOff();
-    this.#forgetPartitions();
+    this.#partitions.forget();
     if (!this.#mayBeKnown) {
       this.#phase = 'over';
       this.#effects.push({ kind: 'left', error: undefined });
@@ -199,7 +172,7 @@ export class Member {
   /** Says nothing more: the coordinator finds out by the session timeout, or somebody resumes. */
   abandon(): void {
     this.#breakOff();
-    this.#forgetPartitions();
+    this.#partitions.forget();
     this.#phase = 'over';
   }
 
@@ -257,84 +230,28 @@ export class Member {
   }
 
   tick(nowMs: number): void {
-    this.#release(({ deadlineMs }) => deadlineMs <= nowMs);
+    if (this.#partitions.releaseOverdue(nowMs)) this.#onReleased();
     this.#pump(nowMs);
   }
 
   // --- partitions ---
 
-  #apply({ version, partitions }: NonNullable<Answer['assignment']>, nowMs: number): void {
-    this.#version = version;
-    this.#told = new Map(partitions.map((partition) => [groupPartitionKey(partition), partition]));
-    this.#adopt(partitions);
+  #apply(assignment: NonNullable<Answer['assignment']>, nowMs: number): void {
     const graceMs = graceOf(this.#settings.rebalanceTimeoutMs);
-    const revoked = [...this.#given].filter(([key]) => !this.#told.has(key));
-    for (const [key, partition] of revoked) {
-      this.#given.delete(key);
-      this.#givingUp.set(key, { partition, deadlineMs: nowMs + graceMs });
-    }
-    if (revoked.length > 0) {
-      this.#effects.push({ kind: 'revoked', partitions: revoked.map(([, partition]) => partition), graceMs });
-    }
-    if (this.#isResuming) this.#confirm();
+    const revoked = this.#partitions.apply(assignment, nowMs + graceMs);
+    if (revoked.length > 0) this.#effects.push({ kind: 'revoked', partitions: revoked, graceMs });
     this.#assign();
-  }
-
-  /** What is left of a resumed membership is given like what is new. */
-  #confirm(): void {
-    this.#isResuming = false;
-    this.#given.clear();
-  }
-
-  /** What was resumed by name alone, of a topic whose id was not known here yet. */
-  #adopt(partitions: readonly GroupTopicPartition[]): void {
-    for (const [key, given] of this.#given) {
-      if (given.topicId !== '') continue;
-      const named = partitions.find(({ topic, partition }) => topic === given.topic && partition === given.partition);
-      if (named === undefined) continue;
-      this.#given.delete(key);
-      this.#given.set(groupPartitionKey(named), named);
-    }
   }
 
   /** Gives the application what it is told to own and stands in nobody's way. */
   #assign(): void {
-    const busy = new Set(
-      [...this.#givingUp.values()].map(({ partition: { topic, partition } }) => partitionName(topic, partition)),
-    );
-    const assigned = [...this.#told].filter(
-      ([key, { topic, partition }]) => !this.#given.has(key) && !busy.has(partitionName(topic, partition)),
-    );
-    for (const [key, partition] of assigned) this.#given.set(key, partition);
-    if (assigned.length === 0) return;
-    this.#effects.push({ kind: 'assigned', partitions: assigned.map(([, partition]) => partition) });
+    const partitions = this.#partitions.give();
+    if (partitions.length > 0) this.#effects.push({ kind: 'assigned', partitions });
   }
 
-  #release(isReleased: (one: GivingUp) => boolean): void {
-    let isNews = false;
-    for (const [key, one] of this.#givingUp) {
-      if (!isReleased(one)) continue;
-      this.#givingUp.delete(key);
-      isNews = true;
-    }
-    if (!isNews) return;
+  #onReleased(): void {
     this.#news++;
     this.#assign();
-  }
-
-  /** All that the application may work on, and all that the assignment gives (M2). */
-  #owned(): GroupTopicPartition[] {
-    const owned = new Map(this.#told);
-    for (const [key, { partition }] of this.#givingUp) owned.set(key, partition);
-    return [...owned.values()];
-  }
-
-  #forgetPartitions(): GroupTopicPartition[] {
-    const lost = [...this.#given.values(), ...[...this.#givingUp.values()].map(({ partition }) => partition)];
-    this.#told = new Map();
-    this.#given.clear();
-    this.#givingUp.clear();
-    return lost;
   }
 
   // --- ends and beginnings ---
@@ -349,7 +266,7 @@ export class Member {
   #fence(error: BarnabasError, nowMs: number): void {
     const { isResumable, instanceId, newMemberId } = this.#settings;
     const isStillThere = error.errorName === 'FENCED_MEMBER_EPOCH';
-    const lost = this.#forgetPartitions();
+    const lost = this.#partitions.forget();
     this.#effects.push({ kind: 'lost', partitions: lost, error });
     if (isResumable && isStillThere && instanceId !== '') {
       this.#end(error);
@@ -364,9 +281,7 @@ export class Member {
       this.#incarnation++;
     }
     this.#epoch = 0;
-    this.#version = 0;
     this.#isAnnounced = false;
-    this.#isResuming = false;
     this.#phase = 'joining';
     this.#newsOfAll = ++this.#news;
     if (this.#fencedInARow++ > 0) this.#notBeforeMs = nowMs + RECOVERY.retryMs;
@@ -390,7 +305,7 @@ export class Member {
     if (this.#mayBeKnown && this.#phase === 'member' && !isElsewhere) {
       this.#effects.push({ kind: 'farewell', heartbeat: this.#heartbeat('leave') });
     }
-    this.#forgetPartitions();
+    this.#partitions.forget();
     this.#phase = 'over';
     this.#effects.push({ kind: 'fatal', error });
   }
@@ -438,7 +353,7 @@ export class Member {
       incarnation: this.#incarnation,
       describes,
       subscription: subscribes ? this.#subscription : undefined,
-      owned: isLeaving || kind === 'join' ? undefined : { appliedVersion: this.#version, partitions: this.#owned() },
+      owned: isLeaving || kind === 'join' ? undefined : this.#partitions.report(),
       enforceRebalance: !isLeaving && this.#newsOfRebalance > this.#heard,
       maxWaitMs: kind === 'wait' ? this.#intervalMs : 0,
       patienceMs: this.#patienceMs(kind),
