@@ -1,27 +1,22 @@
 /**
  * One membership in a group: drives a Member by timers and calls, so that heartbeats depend on nobody's
- * code but the event loop's turning; fetches the committed offsets of what it is given; commits.
+ * code but the event loop's turning; tells its listener what comes and goes; commits.
  *
- * Owns: when calls are made, and in which order commits go. Does not own: what is said (core/member.ts),
- * who coordinates (group-calls.ts), what is done with partitions (the listener).
+ * Owns: when calls are made. Does not own: what is said (core/member.ts), who coordinates (group-calls.ts), in
+ * which order commits go (member-offsets.ts), which partitions the listener knows of (arrivals.ts), what is
+ * done with them (the listener).
  *
- * Invariants:
- *   P1  `onAssigned` brings a partition only while it is owned; one that is revoked or lost before its
- *       offset was known is never heard of, unless it was resumed
- *   P2  after `left`, `onFatal` or `abandon` the listener hears nothing more
+ * After `left`, `onFatal` or `abandon` the listener hears nothing more.
  */
 import type { Timer } from '@barnabas/common';
 import { BarnabasError, toBarnabasError } from '@barnabas/protocol';
 import type { v1 } from '@barnabas/protocol';
-import { sleep } from '../cluster/backoff.js';
 import type { ClusterRouter } from '../cluster/cluster-router.js';
-import { partitionName } from '../records.js';
 import type { TopicPartition } from '../records.js';
+import { Arrivals } from './arrivals.js';
 import { Member } from './core/member.js';
-import { recoveryFrom } from './core/member-rules.js';
 import type { Heartbeat, MemberEffect, ResumedMember } from './core/member-rules.js';
 import { GroupCalls } from './group-calls.js';
-import { groupPartitionKey } from './group-types.js';
 import type {
   CommitOutcome,
   FetchedOffset,
@@ -33,9 +28,6 @@ import { heartbeatRequest, toAnswer } from './group-wire.js';
 import { newMemberId } from './member-id.js';
 import { MemberOffsets } from './member-offsets.js';
 import type { CommitOptions, PartitionToFetch } from './member-offsets.js';
-
-/** Between two attempts to fetch the offsets of what has been given. */
-const RETRY_MS = 100;
 
 export interface MembershipOptions {
   readonly groupId: string;
@@ -90,10 +82,7 @@ export class Membership {
   readonly #member: Member;
   readonly #offsets: MemberOffsets;
   readonly #breakers = new Map<number, AbortController>();
-  /** Given, but their offsets are not known yet. */
-  readonly #arriving = new Map<string, GroupTopicPartition>();
-  /** The application works on these already. */
-  readonly #resumed: Set<string>;
+  readonly #arrivals: Arrivals;
   #timer: Timer | undefined;
   #isDraining = false;
   #isSilent = false;
@@ -105,7 +94,6 @@ export class Membership {
     this.#listener = listener;
     this.#calls = new GroupCalls(router, options.groupId);
     const { instanceId, rebalanceTimeoutMs, topics, pattern, isResumable = false, resume } = options;
-    this.#resumed = new Set(resume?.owned.map(({ topic, partition }) => partitionName(topic, partition)));
     this.#member = new Member({
       instanceId,
       rebalanceTimeoutMs,
@@ -117,6 +105,11 @@ export class Membership {
     this.#offsets = new MemberOffsets(router, this.#calls, {
       identity: () => (this.#member.isMember ? this.#member.identity : undefined),
       ask: () => this.#step(() => this.#member.ask(this.#now())),
+    });
+    this.#arrivals = new Arrivals(router.environment.timers, resume?.owned ?? [], {
+      fetch: (partitions) => this.#offsets.fetch(partitions),
+      onArrived: (partitions, committed) => listener.onAssigned(partitions, committed),
+      onFailed: (error) => this.#fail(error),
     });
   }
 
@@ -164,8 +157,7 @@ export class Membership {
 
   /** Leaves the group: everything is given up as this is called. Resolves when the coordinator knows, or the time is over. */
   async leave(timeoutMs: number): Promise<void> {
-    this.#isSilent = true;
-    this.#arriving.clear();
+    this.#silence();
     const left = new Promise<void>((resolve) => {
       this.#whenLeft = resolve;
     });
@@ -178,7 +170,7 @@ export class Membership {
 
   /** Says nothing to the coordinator: the session runs, and somebody may resume. */
   abandon(): void {
-    this.#isSilent = true;
+    this.#silence();
     this.#step(() => this.#member.abandon());
     this.#whenLeft?.();
   }
@@ -249,18 +241,16 @@ export class Membership {
         this.#listener.onEpoch?.(this.identity);
         return;
       case 'assigned':
-        for (const partition of effect.partitions) this.#arriving.set(groupPartitionKey(partition), partition);
-        void this.#bring(effect.partitions);
+        this.#arrivals.expect(effect.partitions);
         return;
       case 'revoked':
         this.#revoke(effect.partitions, effect.graceMs);
         return;
       case 'lost':
-        this.#listener.onLost(this.#known(effect.partitions), effect.error);
+        this.#listener.onLost(this.#arrivals.lost(effect.partitions), effect.error);
         return;
       case 'fatal':
-        this.#isSilent = true;
-        this.#arriving.clear();
+        this.#silence();
         this.#listener.onFatal(effect.error);
     }
   }
@@ -309,59 +299,22 @@ export class Membership {
 
   // --- what comes and goes ---
 
-  /** Fetches the committed offsets of what has been given, for as long as it is owned. */
-  async #bring(partitions: readonly GroupTopicPartition[]): Promise<void> {
-    for (;;) {
-      const wanted = partitions.filter((one) => this.#arriving.get(groupPartitionKey(one)) === one);
-      if (wanted.length === 0 || this.#isSilent) return;
-      const known = await this.#fetchFor(wanted);
-      if (known.length === wanted.length) return;
-      // What is left may pass; or its heartbeat brings that it is lost.
-      await sleep(this.#router.environment.timers, RETRY_MS);
-    }
-  }
-
-  /** Hands over what could be fetched, and says which that was. */
-  async #fetchFor(wanted: readonly GroupTopicPartition[]): Promise<readonly FetchedOffset[]> {
-    try {
-      const fetched = await this.#offsets.fetch(wanted);
-      const known = fetched.filter(({ error }) => error?.retriable !== true);
-      const arrived = known.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
-      for (const { topic, partition } of arrived) this.#resumed.delete(partitionName(topic, partition));
-      if (arrived.length > 0 && !this.#isSilent) this.#listener.onAssigned(arrived.map(toPartition), arrived);
-      return known;
-    } catch (thrown) {
-      const error = toBarnabasError(thrown);
-      if (!error.retriable && recoveryFrom(error) === 'end') this.#fail(error);
-      return [];
-    }
-  }
-
-  #fail(error: BarnabasError): void {
-    if (this.#isSilent) return;
-    this.#isSilent = true;
-    this.#arriving.clear();
-    this.#step(() => this.#member.leave(this.#now()));
-    this.#listener.onFatal(error);
-  }
-
   #revoke(partitions: readonly GroupTopicPartition[], graceMs: number): void {
-    const arriving = partitions.filter((one) => this.#arriving.delete(groupPartitionKey(one)));
-    const unheardOf = arriving.filter((one) => !this.#isResumed(one));
-    const known = partitions.filter((one) => !unheardOf.includes(one));
+    const { known, unheardOf } = this.#arrivals.revoked(partitions);
     if (unheardOf.length > 0) this.released(unheardOf);
     if (known.length > 0) this.#listener.onRevoked(known, graceMs);
   }
 
-  #known(partitions: readonly GroupTopicPartition[]): readonly GroupTopicPartition[] {
-    const known = partitions.filter((one) => !this.#arriving.has(groupPartitionKey(one)) || this.#isResumed(one));
-    this.#arriving.clear();
-    this.#resumed.clear();
-    return known;
+  #fail(error: BarnabasError): void {
+    this.#silence();
+    this.#step(() => this.#member.leave(this.#now()));
+    this.#listener.onFatal(error);
   }
 
-  #isResumed({ topic, partition }: TopicPartition): boolean {
-    return this.#resumed.has(partitionName(topic, partition));
+  /** The listener hears nothing more. */
+  #silence(): void {
+    this.#isSilent = true;
+    this.#arrivals.stop();
   }
 
   #withTopicId({ topic, partition }: TopicPartition): GroupTopicPartition {
@@ -384,8 +337,4 @@ export class Membership {
 
 function notHeardOf(groupId: string): BarnabasError {
   return new BarnabasError('REQUEST_TIMED_OUT', `nothing is heard of a member of group ${groupId}`, { groupId });
-}
-
-function toPartition({ topic, topicId, partition }: GroupTopicPartition): GroupTopicPartition {
-  return { topic, topicId, partition };
 }

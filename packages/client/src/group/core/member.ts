@@ -1,7 +1,7 @@
 /**
  * A member of a group (KIP-848): what it says to the coordinator and when, and what becomes of it. Does no
- * I/O: takes answers, failures, time and what the application has released; gives effects. Does not own what
- * it owns and reports: member-partitions.ts.
+ * I/O: takes answers, failures, time and what the application has released; gives effects. Which partitions
+ * are its own, and what it reports of them, is in member-partitions.ts.
  *
  *   joining ──answer──▶ member ──leave──▶ leaving ──▶ over
  *      ▲                  │ fenced, unknown: everything is lost, a new incarnation
@@ -38,6 +38,7 @@ interface Outstanding {
 /** Before the coordinator has told its own. */
 const DEFAULT_INTERVAL_MS = 5_000;
 const DEFAULT_SESSION_MS = 45_000;
+
 export class Member {
   readonly #settings: MemberSettings;
   readonly #partitions: MemberPartitions;
