@@ -279,12 +279,12 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
    * membership that the coordinator refuses), and can be started again after a seek. One loop or run at a time.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord> {
-    return this.#iterate(() => this.#reading.takeRecord());
+    return this.#iterate(() => this.#reading.handOut.takeRecord());
   }
 
   /** The same by record batches, whose records are decoded when they are asked for: the fastest way. */
   batches(): AsyncIterableIterator<ConsumerBatch> {
-    return this.#iterate(() => this.#reading.takeBatch());
+    return this.#iterate(() => this.#reading.handOut.takeBatch());
   }
 
   /**
@@ -368,7 +368,7 @@ export class Consumer implements AsyncIterable<ConsumerRecord> {
       release: () => {
         this.#turn++;
         this.#isReading = false;
-        this.#reading.stopWorking();
+        this.#reading.handOut.stopWorking();
       },
     });
   }

@@ -14,10 +14,11 @@ import type { ConsumerRecord } from '../records.js';
 import type { AssignedPartition } from './assigned-partition.js';
 import { unreadable } from './batch-reader.js';
 import type { BatchRecord, ConsumerBatch } from './consumer-batch.js';
+import type { AssignedBatch } from './hand-out.js';
 import { PartitionWork, WHOLE_PARTITION } from './partition-work.js';
 import type { Lane } from './partition-work.js';
 import type { Activity } from './poll-clock.js';
-import type { AssignedBatch, Reading } from './reading.js';
+import type { Reading } from './reading.js';
 import type { ResolvedRunOptions } from './run-options.js';
 
 export interface HandlerRunParts {
@@ -96,7 +97,7 @@ export class HandlerRun {
       for (;;) {
         this.#begin();
         if (this.#running.size >= options.concurrency || this.#sinceYield >= YIELD_AFTER) return;
-        const item = reading.takeReady((assigned) => this.#isReady(assigned));
+        const item = reading.handOut.takeReady((assigned) => this.#isReady(assigned));
         if (item === undefined) return;
         this.#add(item);
       }

@@ -1,9 +1,10 @@
 /**
- * The partitions that a consumer reads, and the way from them to records and batches: what is fetched and
- * what is not, whose turn it is, what becomes of a position that is not in the log.
+ * The partitions that a consumer reads, and the way from them to batches: what is fetched and what is not,
+ * whose turn it is, what becomes of a position that is not in the log. What is handed out of it, and when it is
+ * done, is HandOut's.
  *
  * Whatever is fetched ahead stays within fetch.max.bytes: leaders get credit for as much as has been taken.
- * Positions move when things are handed out. Does not know of groups and commits; whoever assigns does.
+ * Does not know of groups and commits; whoever assigns does.
  */
 import type { BarnabasError } from '@barnabas/protocol';
 import { toBarnabasError, v1 } from '@barnabas/protocol';
@@ -16,38 +17,23 @@ import { partitionName } from '../records.js';
 import type { ConsumerRecord, TopicPartition } from '../records.js';
 import type { AssignedPartition } from './assigned-partition.js';
 import { BatchReader, unreadable } from './batch-reader.js';
-import type { NextItem } from './batch-reader.js';
 import { interceptRecords } from './consumer-batch.js';
-import type { BatchRecord, ConsumerBatch } from './consumer-batch.js';
+import { HandOut } from './hand-out.js';
+import type { AssignedBatch } from './hand-out.js';
 import { startOffsets } from './start-positions.js';
 import type { StartPositionsParts } from './start-positions.js';
-
-/** A batch being handed out record by record. */
-interface Current {
-  readonly assigned: AssignedPartition;
-  readonly generation: number;
-  readonly batch: ConsumerBatch;
-  readonly records: readonly BatchRecord[];
-  index: number;
-}
-
-/** A batch and whose it is. */
-export type AssignedBatch = NextItem & { readonly kind: 'batch' };
 
 /** Bytes handed out before the event loop has its turn. */
 const YIELD_AFTER_BYTES = 1024 * 1024;
 
 export class Reading {
+  readonly handOut: HandOut;
   readonly #router: ClusterRouter;
   readonly #options: ResolvedConsumerOptions;
   readonly #isolationLevel: v1.IsolationLevel;
   readonly #session: FetchSession;
   readonly #reader: BatchReader;
   #assigned = new Map<string, AssignedPartition>();
-  #current: Current | undefined;
-  /** What was handed out last, until the next thing is asked for. */
-  #inHand: AssignedPartition | undefined;
-  #isWorking = false;
   #failure: BarnabasError | undefined;
   #wake: (() => void) | undefined;
   /** Somebody has begun to read: from then on data is fetched ahead. */
@@ -71,6 +57,7 @@ export class Reading {
       rack: options.clientRack,
     });
     this.#reader = new BatchReader({ ...options, intercept: this.#interceptor() });
+    this.handOut = new HandOut((isReady) => this.#nextBatch(isReady));
   }
 
   /** How positions are looked up. */
@@ -141,7 +128,7 @@ export class Reading {
     this.signal();
   }
 
-  // --- handing out ---
+  // --- whoever reads ---
 
   /** Whether the event loop should have its turn first. */
   shouldYield(): boolean {
@@ -162,94 +149,6 @@ export class Reading {
     const wake = this.#wake;
     this.#wake = undefined;
     wake?.();
-  }
-
-  /** The next record. What was taken before is done. */
-  takeRecord(): ConsumerRecord | undefined {
-    this.settle();
-    for (;;) {
-      const current = this.#liveCurrent() ?? this.#advance();
-      if (current === undefined) return undefined;
-      const { assigned, batch, records } = current;
-      const record = records[current.index++];
-      if (record !== undefined) {
-        const { offset, timestamp, key, value, headers } = record;
-        this.#hand(assigned);
-        assigned.advance(offset + 1, batch.leaderEpoch);
-        return { topic: assigned.topic, partition: assigned.partition, offset, timestamp, key, value, headers };
-      }
-      // The last offsets of a batch may have been removed by compaction.
-      assigned.advance(Math.max(assigned.position, batch.nextOffset), batch.leaderEpoch);
-      this.#current = undefined;
-    }
-  }
-
-  /** The next batch, or what is left of one. What was taken before is done. */
-  takeBatch(): ConsumerBatch | undefined {
-    this.settle();
-    const begun = this.#liveCurrent();
-    this.#current = undefined;
-    if (begun !== undefined && begun.index < begun.records.length) {
-      const rest = begun.batch.from(begun.assigned.position);
-      this.#hand(begun.assigned);
-      begun.assigned.advance(rest.nextOffset, rest.leaderEpoch);
-      return rest;
-    }
-    const item = this.#nextBatch();
-    if (item === undefined) return undefined;
-    this.#hand(item.assigned);
-    item.assigned.advance(item.batch.nextOffset, item.batch.leaderEpoch);
-    return item.batch;
-  }
-
-  /** The next batch of a partition that is ready, for whoever keeps account of what is done by itself. */
-  takeReady(isReady: (assigned: AssignedPartition) => boolean): AssignedBatch | undefined {
-    this.settle();
-    const begun = this.#liveCurrent();
-    if (begun !== undefined && isReady(begun.assigned)) {
-      this.#current = undefined;
-      if (begun.index < begun.records.length) {
-        return { kind: 'batch', assigned: begun.assigned, batch: begun.batch.from(begun.assigned.position) };
-      }
-    }
-    return this.#nextBatch((assigned) => assigned !== this.#current?.assigned && isReady(assigned));
-  }
-
-  /** Whoever took the last thing has come back for more: it is done. */
-  settle(): void {
-    const assigned = this.#inHand;
-    if (assigned === undefined) return;
-    this.#inHand = undefined;
-    assigned.settle();
-    if (this.#isWorking) assigned.end();
-    this.#isWorking = false;
-  }
-
-  /** Whoever took the last thing has stopped. Whether it was done is not known before they come back. */
-  stopWorking(): void {
-    if (this.#isWorking) this.#inHand?.end();
-    this.#isWorking = false;
-  }
-
-  #hand(assigned: AssignedPartition): void {
-    this.#inHand = assigned;
-    this.#isWorking = true;
-    assigned.takeInHand();
-    assigned.begin();
-  }
-
-  #liveCurrent(): Current | undefined {
-    const current = this.#current;
-    return current?.generation === current?.assigned.generation ? current : undefined;
-  }
-
-  #advance(): Current | undefined {
-    this.#current = undefined;
-    const item = this.#nextBatch();
-    if (item === undefined) return undefined;
-    const { assigned, batch } = item;
-    this.#current = { assigned, generation: assigned.generation, batch, records: decoded(assigned, batch), index: 0 };
-    return this.#current;
   }
 
   #nextBatch(isReady?: (assigned: AssignedPartition) => boolean): AssignedBatch | undefined {
@@ -377,13 +276,5 @@ export class Reading {
           action: 'correct the interceptor',
         }),
       );
-  }
-}
-
-function decoded(assigned: AssignedPartition, batch: ConsumerBatch): readonly BatchRecord[] {
-  try {
-    return batch.records;
-  } catch (error) {
-    throw unreadable(assigned, error);
   }
 }
