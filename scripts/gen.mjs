@@ -18,6 +18,31 @@ function generate(into) {
     .readFileSync(path.join(root, 'buf.gen.yaml'), 'utf8')
     .replace(/out: .*/, `out: ${JSON.stringify(into)}`);
   buf('generate', '--template', template, root);
+  for (const name of files(into)) {
+    const file = path.join(into, name);
+    fs.writeFileSync(file, withCheapNumbers(fs.readFileSync(file, 'utf8')));
+  }
+}
+
+/**
+ * What ts-proto generates makes a Long of either bound for every 64-bit field that is decoded: two for each
+ * record's offset, two for its time. The same bounds hold for the number.
+ */
+function withCheapNumbers(code) {
+  return code.replace(
+    /function longToNumber\(long: Long\): number \{[\s\S]*?\n\}\n/,
+    `function longToNumber(long: Long): number {
+  const value = long.toNumber();
+  if (value > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (value < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return value;
+}
+`,
+  );
 }
 
 // What a port serves beside our own services: their descriptors come with it.
