@@ -21,6 +21,14 @@ const ONLY_THE_CLIENT_COMMITS = -1;
 const BY_ACK_CREDIT = { records: 5_000, bytes: 8 * 1024 * 1024 };
 const NO_CREDIT = { records: 0, bytes: 0 };
 
+const CHOICES = {
+  delivery: v1.DeliveryMode,
+  creditMode: v1.CreditMode,
+  isolationLevel: v1.IsolationLevel,
+  autoOffsetReset: v1.AutoOffsetReset,
+} as const;
+type Choice = keyof typeof CHOICES;
+
 export interface CheckedStart {
   readonly membership: Omit<MembershipOptions, 'clientHost'>;
   readonly settings: SubscriptionSettings;
@@ -39,6 +47,7 @@ export function checkStart(start: v1.SubscribeStart): CheckedStart {
     if (value.length > MAX_ID_LENGTH) throw invalid(`${snakeCase(name)} has at most ${MAX_ID_LENGTH} characters`);
   }
   checkSubscription(topics, pattern);
+  for (const [field, values] of Object.entries(CHOICES)) checkChoice(field, values, start[field as Choice]);
   const { maxPollIntervalMs, autoCommitIntervalMs } = start;
   if (maxPollIntervalMs < 0) throw invalid('max_poll_interval_ms must not be negative; 0 means 300,000');
   if (autoCommitIntervalMs < ONLY_THE_CLIENT_COMMITS) {
@@ -65,6 +74,13 @@ export function checkSubscription(topics: readonly string[], pattern: string): v
     const problem = topicNameProblem(topic);
     if (problem !== undefined) throw new BarnabasError('INVALID_TOPIC_EXCEPTION', problem);
   }
+}
+
+/** What this node does not know it cannot do: a client that is newer must hear of it. */
+function checkChoice(field: string, values: Readonly<Record<string, string | number>>, value: number): void {
+  if (typeof values[value] === 'string') return;
+  const known = Object.entries(values).flatMap(([name, one]) => (typeof one === 'number' ? `${name} (${one})` : []));
+  throw invalid(`${snakeCase(field)} ${value} is not known here: it is one of ${known.join(', ')}`);
 }
 
 function settingsOf(start: v1.SubscribeStart): Omit<SubscriptionSettings, 'maxPollIntervalMs'> {

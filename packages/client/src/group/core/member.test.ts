@@ -248,6 +248,14 @@ describe('static members', () => {
     expect(script.member.isOver).toBe(true);
   });
 
+  test('that leave while they wait for the instance id say no good-bye', () => {
+    const script = new Script({ instanceId: 'i' }).start();
+    script.fail(script.sent().id, 'UNRELEASED_INSTANCE_ID');
+    script.take();
+    script.member.leave(script.now);
+    expect(script.kinds()).toEqual(['left']);
+  });
+
   test('whose place another has taken are over and say no good-bye', () => {
     const script = new Script({ instanceId: 'i' });
     script.fail(script.joined([partition(0)]), 'FENCED_INSTANCE_ID');

@@ -296,6 +296,8 @@ export class Member {
       this.#end(error);
       return;
     }
+    // The place is another's: whoever leaves while it waits has nothing to leave.
+    this.#mayBeKnown = false;
     if (this.#unreleasedSinceMs === nowMs) this.#effects.push({ kind: 'waiting', error });
     this.#notBeforeMs = nowMs + RECOVERY.instanceMs;
   }
