@@ -31,8 +31,17 @@ export class Operator {
     if (rotten !== undefined && rotten.replicas.length > 1) {
       const { topic, topicId, partition } = rotten;
       truth.partition(topic, topicId, partition).mayHaveLost = true;
+      this.#restartOthers(broker, rotten);
       this.admin.electUncleanly({ topic, partition });
     } else if (lost.length > 0) broker.stop(1000);
+  }
+
+  /** A replica that has failed counts as offline until it is in sync or its broker begins anew: nobody elects it before. */
+  #restartOthers({ id, image }: BrokerNode, { topicId, partition }: ReplicaPartition): void {
+    const { offlineReplicas = [] } = image?.topics.partition(topicId, partition) ?? {};
+    for (const other of this.cluster.brokers) {
+      if (other.id !== id && other.isServing && offlineReplicas.includes(other.id)) other.stop(1000);
+    }
   }
 }
 
