@@ -15,7 +15,7 @@ export type { ConnectionOptions, Route } from './options/connection-options.js';
 export { PRODUCER_OPTIONS } from './options/producer-options.js';
 export type { Acks, ProducerOptions } from './options/producer-options.js';
 
-export { withLeader } from './cluster/cluster-view.js';
+export { withLeader, withoutLearned } from './cluster/cluster-view.js';
 export type * from './cluster/cluster-view.js';
 export { ClusterRouter } from './cluster/cluster-router.js';
 export type { ClusterRouterParts, LeaderEndpoint } from './cluster/cluster-router.js';

@@ -101,10 +101,16 @@ export class ClusterRouter {
     if (error.errorName === 'UNKNOWN_LEADER_EPOCH') {
       // The node is behind, or the topic was made anew and what is known here is of the old one.
       this.#endpoints.isBehind(endpoint);
+      this.view.doubtLeader(topic, partition);
       this.view.requestRefresh();
     }
     const leader = currentLeaderOf(error);
-    if (leader !== undefined) this.view.learnLeader(topic, partition, leader);
+    if (leader !== undefined) {
+      const known = this.view.topic(topic)?.partitions[partition];
+      const isBelieved = known?.leader === endpoint.brokerId && leader.leaderEpoch < known.leaderEpoch;
+      if (isBelieved) this.view.doubtLeader(topic, partition);
+      this.view.learnLeader(topic, partition, leader);
+    }
     if (error.action === 'refresh-metadata' || error.action === 'retry-elsewhere') this.view.requestRefresh();
   }
 

@@ -49,6 +49,11 @@ export interface ClusterView {
   requestRefresh(): void;
   /** A node has said who leads a partition (KIP-951). Ignored unless the epoch is later than what is known. */
   learnLeader(topic: string, partition: number, leader: CurrentLeader): void;
+  /**
+   * Who should know of the epoch in which the partition is believed to be led does not: what was learned of it
+   * is forgotten, since it may be of a topic of that name that was deleted.
+   */
+  doubtLeader(topic: string, partition: number): void;
   /** Calls back after each change. Returns what ends that. */
   onChange(listener: () => void): () => void;
 }
@@ -62,6 +67,17 @@ export function withLeader(
   const known = topic.partitions[partition];
   if (known === undefined || known.leaderEpoch >= leaderEpoch) return undefined;
   return { ...topic, partitions: topic.partitions.with(partition, { ...known, leader: leaderId, leaderEpoch }) };
+}
+
+/** The topic with the partition as metadata has it; undefined if nothing else was known. */
+export function withoutLearned(
+  topic: TopicMetadata,
+  told: TopicMetadata | undefined,
+  partition: number,
+): TopicMetadata | undefined {
+  const [known, before] = [topic.partitions[partition], told?.partitions[partition]];
+  if (known === undefined || before === undefined || known.leaderEpoch <= before.leaderEpoch) return undefined;
+  return { ...topic, partitions: topic.partitions.with(partition, before) };
 }
 
 export interface EnsureTopicOptions {

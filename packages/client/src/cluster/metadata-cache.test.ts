@@ -4,6 +4,7 @@ import type { ConnectionOptions } from '../options/connection-options.js';
 import { resolveOptions } from '../options/option-table.js';
 import { FakeCluster, onMethod, runUntil, settle, testEnvironment, times } from '../testing/index.js';
 import type { FakeClusterOptions } from '../testing/index.js';
+import { ClusterRouter } from './cluster-router.js';
 import { MetadataCache } from './metadata-cache.js';
 import { NodePool } from './node-pool.js';
 
@@ -184,4 +185,44 @@ test('ensureTopic survives nodes that are gone', async () => {
   cluster.stopBroker(1);
   cluster.stopBroker(2);
   expect((await ensure('t')).name).toBe('t');
+});
+
+describe('a leader that a node has named', () => {
+  const t0 = { topic: 't', partition: 0 };
+  const refusals: [string, () => BarnabasError][] = [
+    ['names an earlier epoch', () => notLeader(1, 0)],
+    ['knows of no such epoch', () => new BarnabasError('UNKNOWN_LEADER_EPOCH', 'the epoch is ahead')],
+  ];
+
+  function notLeader(leader: number, leaderEpoch: number): BarnabasError {
+    return new BarnabasError('NOT_LEADER_OR_FOLLOWER', 'another leads', { leader, leaderEpoch });
+  }
+
+  const broker = (brokerId: number) => ({ brokerId, address: `broker-${brokerId}.fake:7700`, isDirect: true });
+  const leader = () => cache.topic('t')?.partitions[0];
+
+  async function learned(): Promise<ClusterRouter> {
+    start({ brokers: 2, topics: { t: 1 } });
+    await ensure('t');
+    const options = resolveOptions('client', CONNECTION_OPTIONS, {});
+    const router = new ClusterRouter({ view: cache, pool, environment, options });
+    router.reportRefusal(broker(1), t0, notLeader(2, 7));
+    expect(leader()).toMatchObject({ leader: 2, leaderEpoch: 7 });
+    return router;
+  }
+
+  test.each(refusals)('of a topic that was deleted is forgotten when he %s', async (_name, refusal) => {
+    const router = await learned();
+    router.reportRefusal(broker(2), t0, refusal());
+    expect(leader()).toMatchObject({ leader: 1, leaderEpoch: 0 });
+    router.close();
+  });
+
+  test('is believed although another one, and metadata, know only of those before', async () => {
+    const router = await learned();
+    router.reportRefusal(broker(1), t0, notLeader(1, 3));
+    await watched();
+    expect(leader()).toMatchObject({ leader: 2, leaderEpoch: 7 });
+    router.close();
+  });
 });

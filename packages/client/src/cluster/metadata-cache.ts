@@ -15,7 +15,7 @@ import type { CurrentLeader } from '@barnabas/protocol';
 import type { Environment, MessageStream } from '@barnabas/rpc';
 import type { ConnectionOptions } from '../options/connection-options.js';
 import { backoffMs, sleep } from './backoff.js';
-import { withLeader } from './cluster-view.js';
+import { withLeader, withoutLearned } from './cluster-view.js';
 import type { BrokerNode, ClusterView, EnsureTopicOptions, TopicMetadata } from './cluster-view.js';
 import { Listeners } from './listeners.js';
 import type { NodePool } from './node-pool.js';
@@ -37,6 +37,8 @@ const WIDEN_WATCH_AFTER_MS = 50;
 export class MetadataCache implements ClusterView {
   readonly #parts: MetadataCacheParts;
   readonly #topics = new Map<string, TopicMetadata>();
+  /** The same without what nodes have said of leaders besides. */
+  readonly #told = new Map<string, TopicMetadata>();
   /** Metadata offset up to which each topic is true; kept for topics that are gone. */
   readonly #topicOffsets = new Map<string, number>();
   readonly #brokers = new Map<number, BrokerNode>();
@@ -125,6 +127,14 @@ export class MetadataCache implements ClusterView {
     const learned = withLeader(known, partition, leader);
     if (learned === undefined) return;
     this.#topics.set(topic, learned);
+    this.#changed.call();
+  }
+
+  doubtLeader(topic: string, partition: number): void {
+    const known = this.#topics.get(topic);
+    const told = known && withoutLearned(known, this.#told.get(topic), partition);
+    if (told === undefined) return;
+    this.#topics.set(topic, told);
     this.#changed.call();
   }
 
@@ -229,7 +239,9 @@ export class MetadataCache implements ClusterView {
       const code = error?.code ?? 0;
       if (code === ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code) this.#removeTopic(name, asOf);
       else if (code === 0 && this.#isNews(name, asOf)) {
-        this.#topics.set(name, this.#withLearnedLeaders({ name, topicId, internal, partitions }));
+        const told = { name, topicId, internal, partitions };
+        this.#told.set(name, told);
+        this.#topics.set(name, this.#withLearnedLeaders(told));
       }
     }
   }
@@ -245,7 +257,9 @@ export class MetadataCache implements ClusterView {
   }
 
   #removeTopic(name: string, asOf: number): void {
-    if (this.#isNews(name, asOf)) this.#topics.delete(name);
+    if (!this.#isNews(name, asOf)) return;
+    this.#topics.delete(name);
+    this.#told.delete(name);
   }
 
   #isNews(topic: string, asOf: number): boolean {

@@ -6,7 +6,7 @@
  *   V1  whoever listens to onChange sees a view that is at least as new as the change
  *   V2  a topic's metadata is the same object until the topic changes, or a node names a later leader
  */
-import { withLeader } from '@barnabas/client';
+import { withLeader, withoutLearned } from '@barnabas/client';
 import type { BrokerNode, ClusterView, EnsureTopicOptions, NodePool, TopicMetadata } from '@barnabas/client';
 import { formatAddress } from '@barnabas/common/config';
 import { CLIENT_LISTENER, endpointOf, INTERNAL_LISTENER, isInternalTopic, topicNameProblem } from '@barnabas/metadata';
@@ -102,6 +102,14 @@ export class FollowedView implements ClusterView, MetadataPublisher {
     const learned = withLeader(this.#metadataOf(image), partition, leader);
     if (learned === undefined) return;
     this.#topics.set(image, learned);
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  doubtLeader(name: string, partition: number): void {
+    const image = this.#parts.source.image.topics.named(name);
+    const told = image && withoutLearned(this.#metadataOf(image), topicMetadata(image), partition);
+    if (image === undefined || told === undefined) return;
+    this.#topics.set(image, told);
     for (const listener of [...this.#listeners]) listener();
   }
 
