@@ -234,8 +234,23 @@ test('a batch that waits to be sent again expires there', () => {
   settle('a', refused);
   lane.expire(1_000);
   expect(batch('a').outcome).toMatchObject({ errorName: 'REQUEST_TIMED_OUT' });
+  expect(batch('a').outcome).toMatchObject({
+    message: expect.stringContaining('The last answer was NOT_ENOUGH_REPLICAS: not now') as string,
+  });
   expect(feed.failures).toBe(1);
   expect(lane.isIdle).toBe(true);
+});
+
+test('a refusal that was got over is no reason for a later time-out', () => {
+  const { lane, send, settle, batch } = make('ab', true, 1);
+  send();
+  settle('a', refused);
+  send();
+  settle('a', APPENDED);
+  send();
+  lane.expire(1_000);
+  const message = (batch('b').outcome as BarnabasError).message;
+  expect(message).toMatch(/^a batch for t-0 was not acknowledged in time\. Whether it was appended is unknown\.$/);
 });
 
 test('an answer without a clear meaning marks the batch', () => {

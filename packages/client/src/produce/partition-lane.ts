@@ -75,6 +75,8 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   #aloneUpTo = -1;
   /** The leader that gave the last failure. With another one there is no reason to wait. */
   #failedLeader = '';
+  /** Why the last batch that was sent again had to be: what a time-out is really about. */
+  #lastRefusal: BarnabasError | undefined;
 
   constructor(topic: string, partition: number, feed: LaneFeed<B>, maxBatches: number) {
     this.topic = topic;
@@ -217,6 +219,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
   #accepted(batch: B, index: number, result: AppendResult): void {
     this.#leaveFlight(batch, index);
     this.#failures = 0;
+    this.#lastRefusal = undefined;
     this.#feed.accepted(batch);
     batch.settle(result);
   }
@@ -239,6 +242,7 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
       return;
     }
     this.#failures++;
+    this.#lastRefusal = error;
     this.#notBeforeMs = verdict.kind === 'retry' ? pauseUntilMs : 0;
     this.#failedLeader = leader;
     this.#isMuted = true;
@@ -280,9 +284,11 @@ export class PartitionLane<B extends OutboundBatch = OutboundBatch> {
 
   #timedOut(batch: B): BarnabasError {
     const outcome = batch.attempts === 0 ? 'It was not sent.' : 'Whether it was appended is unknown.';
+    const last = this.#lastRefusal;
+    const reason = last === undefined ? '' : ` The last answer was ${last.errorName}: ${last.message}`;
     return new BarnabasError(
       'REQUEST_TIMED_OUT',
-      `a batch for ${partitionName(this.topic, this.partition)} was not acknowledged in time. ${outcome}`,
+      `a batch for ${partitionName(this.topic, this.partition)} was not acknowledged in time. ${outcome}${reason}`,
       { topic: this.topic, partition: this.partition, attempts: batch.attempts },
     );
   }

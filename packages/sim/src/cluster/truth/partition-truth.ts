@@ -90,6 +90,13 @@ export class PartitionTruth {
   committed(brokerId: number, epoch: number, log: ReplicaLog, highWatermark: number): void {
     if (highWatermark <= this.#endOffset) return;
     const added = log.between(this.#endOffset, highWatermark);
+    const later = this.#leader;
+    const isPast = later !== undefined && later.epoch > epoch;
+    // Behind what is lost already, as it was allowed, a leader of the past adds to what is lost.
+    if (isPast && this.mayHaveLost && this.#partingOf(log, 0, this.#endOffset) !== undefined) {
+      for (const batch of added) this.#lost.set(batch.print, batch);
+      return;
+    }
     if (added[0]?.baseOffset !== this.#endOffset || added.at(-1)?.endOffset !== highWatermark) {
       throw this.#violation('committed', 'a high watermark is not where a batch ends', brokerId, {
         ...{ epoch, highWatermark, logEndOffset: log.endOffset },
@@ -103,9 +110,8 @@ export class PartitionTruth {
     const from = this.#endOffset;
     this.#endOffset = highWatermark;
     this.#highestEndOffset = Math.max(this.#highestEndOffset, highWatermark);
-    const later = this.#leader;
     // What a leader of the past commits, its successor must have.
-    if (later !== undefined && later.epoch > epoch) this.#compareLeader(later, from, highWatermark);
+    if (isPast) this.#compareLeader(later, from, highWatermark);
   }
 
   /** The first batch committed from that offset on that is not in the log. */

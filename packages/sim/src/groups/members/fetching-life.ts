@@ -260,7 +260,9 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
 
   #received(reading: Reading, subscription: FetchSubscription, data: FetchedData): void {
     if (!this.#isCurrent(reading) || reading.subscription !== subscription) return data.release();
-    if (this.#busyUntilMs > this.parts.world.scheduler.elapsedMs) reading.waiting.push(data);
+    // What waits goes first, also where the process stood still when it was to be worked off.
+    const isBusy = this.#busyUntilMs > this.parts.world.scheduler.elapsedMs;
+    if (isBusy || reading.waiting.length > 0) reading.waiting.push(data);
     else this.#process(reading, data);
   }
 
