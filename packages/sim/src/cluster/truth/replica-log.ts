@@ -10,7 +10,7 @@ export interface ShadowBatch {
   /** Exclusive. */
   readonly endOffset: number;
   readonly leaderEpoch: number;
-  /** Equal for batches that are equal byte for byte. */
+  /** Equal for batches that are equal byte for byte; in a log that is compacted, for those of one place. */
   readonly print: string;
   /** The value of each record, in order. */
   readonly values: readonly string[];
@@ -24,6 +24,8 @@ export class ReplicaLog {
   #hasLostPower = false;
   #cuts = 0;
   #isRotten = false;
+  /** Records may be taken out of its batches, whose places stay. Set before it holds any. */
+  isCompacted = false;
   /** Where it is being made to begin anew, empty. */
   beginning: number | undefined;
   /** By print. */
@@ -57,14 +59,14 @@ export class ReplicaLog {
   ledBatches(batches: Buffer, baseOffset: number, leaderEpoch: number): void {
     let next = baseOffset;
     for (const { header, bytes } of splitBatches(batches)) {
-      this.#add(shadowOf(header, bytes, next, leaderEpoch));
+      this.#add(this.#shadowOf(header, bytes, next, leaderEpoch));
       next += header.lastOffsetDelta + 1;
     }
   }
 
   followedBatches(batches: Buffer, judge: (batch: ShadowBatch) => void): void {
     for (const { header, bytes } of splitBatches(batches)) {
-      const batch = shadowOf(header, bytes, header.baseOffset, header.partitionLeaderEpoch);
+      const batch = this.#shadowOf(header, bytes, header.baseOffset, header.partitionLeaderEpoch);
       this.#add(batch);
       judge(batch);
     }
@@ -132,20 +134,21 @@ export class ReplicaLog {
     return low;
   }
 
+  #shadowOf(header: BatchHeader, bytes: Buffer, baseOffset: number, leaderEpoch: number): ShadowBatch {
+    const endOffset = baseOffset + header.lastOffsetDelta + 1;
+    const place = `${baseOffset}-${endOffset}@${leaderEpoch}`;
+    // The CRC covers everything but base offset and leader epoch.
+    const print = this.isCompacted ? place : `${place}:${header.crc}:${header.sizeInBytes}`;
+    const values = decodeRecords(bytes).map(({ value }) => (value === null ? '' : markIn(value)));
+    return { baseOffset, endOffset, leaderEpoch, print, values, bytes };
+  }
+
   #add(batch: ShadowBatch): void {
     if (this.#batches.length === 0) this.#startOffset = batch.baseOffset;
     this.#batches.push(batch);
     this.#everHeld.add(batch.print);
     this.#taken.delete(batch.print);
   }
-}
-
-function shadowOf(header: BatchHeader, bytes: Buffer, baseOffset: number, leaderEpoch: number): ShadowBatch {
-  const endOffset = baseOffset + header.lastOffsetDelta + 1;
-  // The CRC covers everything but base offset and leader epoch.
-  const print = `${baseOffset}-${endOffset}@${leaderEpoch}:${header.crc}:${header.sizeInBytes}`;
-  const values = decodeRecords(bytes).map(({ value }) => (value === null ? '' : markIn(value)));
-  return { baseOffset, endOffset, leaderEpoch, print, values, bytes };
 }
 
 /** A record's value without its padding. */

@@ -1,5 +1,6 @@
 /** All that is known of all partitions and of each replica's log, from outside. */
 import type { LogManager, PartitionLog, TopicPartition } from '@barnabas/log';
+import { isInternalTopic } from '@barnabas/metadata';
 import { withOverrides } from '../../kernel/overrides.js';
 import { Violation } from '../../kernel/violation.js';
 import { PartitionTruth } from './partition-truth.js';
@@ -120,8 +121,10 @@ export class Truth {
     });
   }
 
-  #watch(brokerId: number, log: PartitionLog, { topicId, partition }: TopicPartition): PartitionLog {
+  #watch(brokerId: number, log: PartitionLog, { topic, topicId, partition }: TopicPartition): PartitionLog {
     const replica = this.replica(brokerId, topicId, partition);
+    // Of the topics of a run only the cluster's own are compacted.
+    replica.isCompacted = isInternalTopic(topic);
     // A process may end between what the disk does and what it hears of it.
     if (replica.beginning === log.logEndOffset && log.logStartOffset === log.logEndOffset) {
       replica.beginAt(log.logEndOffset);
