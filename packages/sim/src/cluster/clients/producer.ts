@@ -87,7 +87,9 @@ export class ClusterProducer {
   }
 
   async #insist(topic: string, partition: number): Promise<void> {
-    while (!(await this.#send(topic, partition))) await this.#process.scope.delay(100, 'insists');
+    // A topic may be made anew with fewer partitions meanwhile: a deletion was late.
+    const isThere = () => this.around.partitions().some((one) => one.topic === topic && one.partition === partition);
+    while (isThere() && !(await this.#send(topic, partition))) await this.#process.scope.delay(100, 'insists');
   }
 
   #think(): void {
