@@ -154,7 +154,7 @@ export class SubscribingLife implements MemberLife, Worker {
       case 'joined':
         return this.#joined(said.joined);
       case 'assigned':
-        return this.#assigned(said.assigned);
+        return this.#inOrder(() => this.#assigned(said.assigned));
       case 'revoked':
         return this.#revoked(said.revoked);
       case 'lost':
@@ -262,6 +262,12 @@ export class SubscribingLife implements MemberLife, Worker {
     };
     if (this.#busyUntilMs > this.parts.world.scheduler.elapsedMs || this.#later.length > 0) this.#later.push(guarded);
     else guarded();
+  }
+
+  /** At once, unless something that was said before waits: what is revoked and given back is let go of first. */
+  #inOrder(work: () => void): void {
+    if (this.#later.length > 0) this.#whenFree(work);
+    else work();
   }
 
   #workOff(): void {
