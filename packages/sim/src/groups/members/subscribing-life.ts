@@ -30,6 +30,8 @@ export class SubscribingLife implements MemberLife, Worker {
   readonly #seeking = new Map<string, number>();
   #seeks = 0;
   #busyUntilMs = 0;
+  /** What was revoked, until the application lets it go. */
+  readonly #leaving = new Map<string, () => void>();
   readonly #later: (() => void)[] = [];
   #isOver = false;
   #whenClosed: () => void = () => undefined;
@@ -154,7 +156,7 @@ export class SubscribingLife implements MemberLife, Worker {
       case 'joined':
         return this.#joined(said.joined);
       case 'assigned':
-        return this.#inOrder(() => this.#assigned(said.assigned));
+        return this.#assigned(said.assigned);
       case 'revoked':
         return this.#revoked(said.revoked);
       case 'lost':
@@ -185,6 +187,8 @@ export class SubscribingLife implements MemberLife, Worker {
   #assigned({ memberEpoch, positions }: v1.SubscribeAssigned): void {
     const { world } = this.parts;
     this.#epoch = memberEpoch;
+    // What was revoked and is given back is let go of first: it begins anew, at what is committed.
+    for (const position of positions) this.#leaving.get(nameOf(position))?.();
     const places = positions.map((one) => placeOf(world, this, one));
     world.judge(() => world.ledger.assigned(this, places));
     for (const position of positions) {
@@ -207,7 +211,9 @@ export class SubscribingLife implements MemberLife, Worker {
       isGone = true;
       ledger.released(this, names);
       for (const name of names) this.#positions.delete(name);
+      for (const name of names) if (this.#leaving.get(name) === letGo) this.#leaving.delete(name);
     };
+    for (const name of names) this.#leaving.set(name, letGo);
     this.#whenFree(() => {
       letGo();
       this.#say({ $case: 'released', released: { partitions } });
@@ -262,12 +268,6 @@ export class SubscribingLife implements MemberLife, Worker {
     };
     if (this.#busyUntilMs > this.parts.world.scheduler.elapsedMs || this.#later.length > 0) this.#later.push(guarded);
     else guarded();
-  }
-
-  /** At once, unless something that was said before waits: what is revoked and given back is let go of first. */
-  #inOrder(work: () => void): void {
-    if (this.#later.length > 0) this.#whenFree(work);
-    else work();
   }
 
   #workOff(): void {

@@ -82,6 +82,8 @@ export class AnswerChecks {
     }
     const lives = moments.map((image) => image.members.get(memberId));
     const isTrue = lives.some((member) => {
+      // It waited for news, and has left by another call.
+      if (answer.memberEpoch < 0) return member === undefined || member.epoch === answer.memberEpoch;
       if (member === undefined || member.incarnation !== incarnation || member.epoch !== answer.memberEpoch)
         return false;
       const { assignment } = answer;
