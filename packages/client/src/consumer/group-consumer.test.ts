@@ -234,6 +234,18 @@ describe('sharing', () => {
     expect(texts(reader.records.slice(4))).toEqual(['4/0', '4/1']);
   });
 
+  test('a partition whose leader is away for long is read once it is back', async () => {
+    start();
+    appendToAll(1);
+    const stop = harness.cluster.intercept(onMethod('ListOffsets', { kind: 'error', error: 'LEADER_NOT_AVAILABLE' }));
+    const reader = new Reader(consumer({ defaultApiTimeoutMs: 2_000 }));
+    await until(() => reader.told.length > 0);
+    await pass(7_000);
+    expect([reader.records.length, reader.failure]).toEqual([0, undefined]);
+    stop();
+    await until(() => reader.records.length === 4);
+  });
+
   test('a partition that is revoked while brokers do not know it holds nothing up', async () => {
     start();
     appendToAll(1);

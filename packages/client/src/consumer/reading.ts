@@ -13,6 +13,7 @@ import { whenPartitionKnown } from '../cluster/news.js';
 import { FetchSession } from '../fetch/fetch-session.js';
 import type { FetchedData } from '../fetch/partition-fetcher.js';
 import type { ResolvedConsumerOptions } from '../options/consumer-options.js';
+import { sleep } from '../cluster/backoff.js';
 import { partitionName } from '../records.js';
 import type { ConsumerRecord, TopicPartition } from '../records.js';
 import type { AssignedPartition } from './assigned-partition.js';
@@ -224,16 +225,32 @@ export class Reading {
     }
   }
 
-  /** Undefined where it cannot be told: whoever reads next hears why. */
+  /**
+   * Undefined where it cannot be told: whoever reads next hears why. What may pass, a leader that is away
+   * above all, is waited out for as long as the partition is wanted.
+   */
   async findStart(assigned: AssignedPartition, position: 'earliest' | 'latest'): Promise<number | undefined> {
     const { generation, topic, partition } = assigned;
-    try {
-      const [offset = 0] = await startOffsets(this.lookup, [{ topic, partition, position }]);
-      return offset;
-    } catch (error) {
-      this.#reader.pushEnd(assigned, generation, toBarnabasError(error));
-      this.signal();
-      return undefined;
+    const { environment, options } = this.#router;
+    for (;;) {
+      try {
+        const [offset = 0] = await startOffsets(this.lookup, [{ topic, partition, position }]);
+        return offset;
+      } catch (thrown) {
+        const error = toBarnabasError(thrown);
+        const isWanted = assigned.generation === generation && !assigned.isGivenUp && !this.#isClosed;
+        if (!isWanted || !mayPass(error)) {
+          this.#reader.pushEnd(assigned, generation, error);
+          this.signal();
+          return undefined;
+        }
+        environment.logger.warn('where reading is to begin cannot be found out yet', {
+          partition: partitionName(topic, partition),
+          action: 'look at why the partition has no leader: barnabas topics describe --unavailable',
+          error,
+        });
+      }
+      await sleep(environment.timers, options.retryBackoffMaxMs);
     }
   }
 
@@ -277,4 +294,9 @@ export class Reading {
         }),
       );
   }
+}
+
+/** Another leader, or a later try, may do. A damaged log is for a person, and a topic that is gone for the application. */
+function mayPass({ retriable, action, errorName }: BarnabasError): boolean {
+  return retriable && action !== 'report' && errorName !== 'UNKNOWN_TOPIC_OR_PARTITION';
 }
