@@ -22,7 +22,7 @@ import type { LifeParts, MemberLife, Wish } from './life.js';
 
 /** What a client takes with it to another node. */
 export interface Resumption extends MembershipToResume {
-  /** Where it goes on, by `<topic>-<partition>`. */
+  /** Where it goes on, by `<topic id>-<partition>`. */
   readonly positions: ReadonlyMap<string, number>;
 }
 
@@ -135,7 +135,7 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
     if (!this.#membership.isMember || this.#isForsaken) return undefined;
     const { memberId, memberEpoch, incarnation } = this.#membership.identity;
     const mine = [...this.#readings.values()].filter(({ isRevoked }) => !isRevoked);
-    const positions = new Map(mine.map((reading) => [nameOf(reading), reading.position]));
+    const positions = new Map(mine.map((reading) => [placeOf(reading), reading.position]));
     const owned = mine.map(({ topic, partition }) => ({ topic, partition }));
     this.#isForsaken = true;
     this.#stopReading();
@@ -175,7 +175,7 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
     for (const [index, partition] of partitions.entries()) {
       const name = nameOf(partition);
       const stored = Math.max(0, committed[index]?.offset ?? 0);
-      const own = this.#isForsaken ? undefined : this.#resumed.get(name);
+      const own = this.#isForsaken ? undefined : this.#resumed.get(placeOf(partition));
       if (own !== undefined) world.ledger.sought(this, name, own);
       const reading: Reading = {
         ...partition,
@@ -344,4 +344,9 @@ export class FetchingLife implements MemberLife, LifeOfAMember, Worker {
       world.tally.count(`commits failed with ${error.errorName}`);
     }
   }
+}
+
+/** By the topic's id: one that was made anew under its name begins anew. */
+function placeOf({ topicId, partition }: { readonly topicId: string; readonly partition: number }): string {
+  return `${topicId}-${partition}`;
 }
